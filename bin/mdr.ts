@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import { ERRORS, formatFault, MdrError } from '#core/errors.ts';
+
+/** A subcommand: `run` takes the arguments behind its name and returns the exit code. */
+type Command = { summary: string; help: string; run(argv: string[]): Promise<number> };
+
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  plan: () => import('./plan.ts'),
+  ask: () => import('./ask.ts'),
+  scenarios: () => import('./scenarios.ts'),
+  matrix: () => import('./matrix.ts'),
+};
+const FAULTS_SHOWN_MAX = 50;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main([name, ...argv]: string[]): Promise<number> {
+  if (name === '--version' || name === 'version') {
+    process.stdout.write(`${version()}\n`);
+    return 0;
+  }
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    const asked = name === undefined ? undefined : argv[0];
+    const command = asked === undefined ? undefined : await COMMANDS[asked]?.();
+    process.stdout.write(command?.help ?? (await overview()));
+    return name === undefined ? ERRORS.USAGE.exitCode : 0;
+  }
+  try {
+    if (!Object.hasOwn(COMMANDS, name)) {
+      throw new MdrError('USAGE', `There is no command ${name}; there are ${Object.keys(COMMANDS).join(', ')}`);
+    }
+    const command = await COMMANDS[name]();
+    if (argv.includes('--help') || argv.includes('-h')) {
+      process.stdout.write(command.help);
+      return 0;
+    }
+    return await command.run(argv);
+  } catch (error) {
+    return explain(error, name);
+  }
+}
+
+/** Says what went wrong and what can be done. Anything but an operating error is a bug, shown with its stack. */
+function explain(error: unknown, command: string): number {
+  if (isUsageError(error)) return explain(new MdrError('USAGE', error.message), command);
+  if (!(error instanceof MdrError)) {
+    process.stderr.write(`mdr ${command}: this is a bug in mdr\n${(error as Error).stack ?? String(error)}\n`);
+    return ERRORS.COULD_NOT_RUN.exitCode;
+  }
+  const shown = error.faults.slice(0, FAULTS_SHOWN_MAX).map((fault) => `  ${formatFault(fault)}\n`);
+  const more = error.faults.length - shown.length;
+  process.stderr.write(`mdr ${command}: ${error.message}\n${shown.join('')}`);
+  if (more > 0) process.stderr.write(`  and ${more} more\n`);
+  const help = error.code === 'USAGE' ? `Run 'mdr ${command} --help' to see what it takes.` : ERRORS[error.code].help;
+  process.stderr.write(`${help}\n`);
+  return error.exitCode;
+}
+
+/** What `parseArgs` of Node throws for options that a command does not have. */
+function isUsageError(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+}
+
+async function overview(): Promise<string> {
+  const rows = await Promise.all(
+    Object.entries(COMMANDS).map(async ([name, load]) => `  ${name.padEnd(10)} ${(await load()).summary}\n`),
+  );
+  return `mdr: will the Target Response Times of MP162 hold when every meter is read daily?
+
+Usage: mdr COMMAND [options]
+
+${rows.join('')}
+Start with:
+  mdr plan settlement-day     one day of 100,000 meters, with a report to open in a browser
+  mdr COMMAND --help          what a command takes, with examples
+
+Exit codes: 0 done, thresholds hold; 1 a threshold is broken; 2 bad input; 3 could not run; 4 undecided.
+`;
+}
+
+function version(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

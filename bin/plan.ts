@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { MdrError } from '#core/errors.ts';
+import { buildReport } from '#load-tests/plan/build-report.ts';
+import { PASSES_MAX, type PlanResult, runPlan } from '#load-tests/plan/run.ts';
+import type { Report, Verdict } from '#load-tests/report/report.ts';
+import { renderSummary } from '#load-tests/report/summary.ts';
+import { writeReport } from '#load-tests/report/write.ts';
+import { type LoadedScenario, loadScenario } from '#load-tests/scenario/load.ts';
+import { createProgress } from './progress.ts';
+
+export const summary = 'Simulates a scenario and says whether the Target Response Times hold';
+
+export const help = `Usage: mdr plan [SCENARIO] [options]
+
+Simulates the Service Requests of a scenario on the networks it describes, in virtual time, and judges its thresholds.
+SCENARIO is the name of a built-in one ('mdr scenarios' lists them) or a YAML file; settlement-day unless given.
+
+  --set PATH=VALUE   changes a setting; repeat for more. A list's member by number, name or MPID
+  --seed N           draws another day of the same kind (the scenario's seed unless given)
+  --days N           days to count (short for --set days=N)
+  --workers N        threads (this machine has ${availableParallelism()}); the result does not depend on it
+  --sample 1/N       simulates one in N cells, at random, and gives 95 % intervals
+  --out DIR          where the report goes (mdr-report/SCENARIO unless given)
+  --json             prints the report as JSON and nothing else; writes files only with --out
+  --help
+
+Ctrl-C ends a run early with a report of what was simulated by then.
+
+Exit codes: 0 every threshold holds, 1 one is broken, 2 bad input, 3 could not run, 4 undecided.
+
+Examples:
+  mdr plan                                            the day of 100,000 meters
+  mdr plan gb-settlement-day --sample 1/50            30 million meters, estimated in a second or two
+  mdr plan settlement-day --set networks[S1SP].exchangesPerCell=2
+  mdr plan my-scenario.yaml --out report --seed 7
+  mdr plan outage-72h --json | jq .verdict
+`;
+
+const EXIT_CODES: Record<Verdict, number> = { held: 0, broken: 1, undecided: 4 };
+const WORKERS_MAX = 256;
+
+export async function run(argv: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      set: { type: 'string', multiple: true, default: [] },
+      seed: { type: 'string' },
+      days: { type: 'string' },
+      workers: { type: 'string' },
+      sample: { type: 'string' },
+      out: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  if (positionals.length > 1) throw new MdrError('USAGE', `one scenario at a time, not ${positionals.join(' and ')}`);
+  const name = positionals[0] ?? 'settlement-day';
+  const settings = [...values.set];
+  if (values.seed !== undefined) settings.push(`seed=${wholeNumber('--seed', values.seed, 0, 4294967295)}`);
+  if (values.days !== undefined) settings.push(`days=${wholeNumber('--days', values.days, 1, 366)}`);
+  const workers =
+    values.workers === undefined ? availableParallelism() : wholeNumber('--workers', values.workers, 1, WORKERS_MAX);
+  const sampleOneIn = values.sample === undefined ? 1 : parseSample(values.sample);
+  const loaded = loadScenario(name, settings);
+  const result = await simulate(loaded, workers, sampleOneIn, values.json);
+  const command = commandOf(name, values, sampleOneIn);
+  const report = buildReport(result, { workers, sampleOneIn, version: version(), command });
+  const directory = values.out ?? (values.json ? undefined : join('mdr-report', report.scenario.name));
+  if (directory !== undefined) await writeReport(report, directory);
+  if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  else showResult(report, directory as string);
+  if (result.passes === PASSES_MAX) {
+    process.stderr.write(
+      'The instants at which Anomaly Detection Thresholds are exceeded did not settle; see passes.\n',
+    );
+  }
+  return EXIT_CODES[report.verdict];
+}
+
+async function simulate(
+  loaded: LoadedScenario,
+  workers: number,
+  sampleOneIn: number,
+  isQuiet: boolean,
+): Promise<PlanResult> {
+  const stopping = new AbortController();
+  const stop = () => {
+    process.stderr.write('\nStopping after the cells in progress; press Ctrl-C again to leave at once.\n');
+    stopping.abort();
+  };
+  process.once('SIGINT', stop);
+  const progress = createProgress(process.stderr, loaded.scenario.name, isQuiet);
+  try {
+    return await runPlan(loaded, { workers, sampleOneIn, signal: stopping.signal, onProgress: progress.show });
+  } finally {
+    progress.end();
+    process.removeListener('SIGINT', stop);
+  }
+}
+
+function showResult(report: Report, directory: string): void {
+  const { stdout } = process;
+  stdout.write(
+    renderSummary(report, { colour: stdout.isTTY && !process.env.NO_COLOR, columns: stdout.columns ?? 100 }),
+  );
+  const page = relative(process.cwd(), join(directory, 'index.html'));
+  stdout.write(`\nReport: ${page} (open it in a browser), with report.json and CSV files beside it.\n`);
+}
+
+function wholeNumber(option: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
+    throw new MdrError('USAGE', `${option} ${text} is not a whole number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+function parseSample(text: string): number {
+  const match = /^1\/([1-9]\d{0,6})$/.exec(text);
+  if (match === null) throw new MdrError('USAGE', `--sample ${text} is not of the form 1/N, as 1/50`);
+  return Number(match[1]);
+}
+
+type Values = { set: string[]; seed?: string | undefined; days?: string | undefined };
+
+/** The command that gives the same counts again, on any number of workers. */
+function commandOf(name: string, values: Values, sampleOneIn: number): string {
+  const parts = ['npx mdr plan', quote(name)];
+  for (const setting of values.set) parts.push('--set', quote(setting));
+  if (values.seed !== undefined) parts.push('--seed', values.seed);
+  if (values.days !== undefined) parts.push('--days', values.days);
+  if (sampleOneIn > 1) parts.push('--sample', `1/${sampleOneIn}`);
+  return parts.join(' ');
+}
+
+function quote(text: string): string {
+  return /^[\w./:=@,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function version(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

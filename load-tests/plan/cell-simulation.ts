@@ -1,0 +1,655 @@
+import { type AccessRequest, type AccessTables, decideAccess, FACT, FACTS } from '#core/access-control.ts';
+import { DATA_KINDS, NO_DATA, REGISTERS } from '#core/matrix.ts';
+import { DAY_MS } from '#core/settlement-day.ts';
+import { Cell, type CellSettings, LANE, OUTCOME, type Outcome } from '#fleet-sim/cell.ts';
+import { draw32, drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
+import { EventHeap } from '#fleet-sim/event-heap.ts';
+import { metersOfCell, networkOfCell } from '#fleet-sim/fleet.ts';
+import { Occupancy } from '#fleet-sim/occupancy.ts';
+import { QUANTILE_BITS } from '#fleet-sim/service-time.ts';
+import { type Arrivals, createArrivals, DATA_SET, FIRST } from './arrivals.ts';
+import { addInto, DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
+import { fillDailyReads, fillDayReads, timeIn } from './demand.ts';
+import { advanceStream, createStreams, NOT_JUDGED, type Stream, startStream } from './existing-load.ts';
+import { bucketOf, HISTOGRAM_BUCKETS } from './histogram.ts';
+import { MHHS, type Model, ON_DEMAND, outagesOfCell, ROWS_PER_SRV, rowOf, SCHEDULED } from './model.ts';
+import { createPortfolio, fillPortfolio, NOBODY, type Portfolio } from './portfolio.ts';
+import { bucketMsOf, bucketsOf, type NetworkTally, SERIES_BUCKETS, SERIES_SHIFT, type Tally } from './tally.ts';
+
+const NEVER = Number.POSITIVE_INFINITY;
+const HOUR_MS = 3_600_000;
+const EXPORT = REGISTERS.indexOf('export');
+const REGISTER_READS = DATA_KINDS.indexOf('registers');
+const HALF_HOURS = DATA_KINDS.indexOf('half-hours');
+/** Pending requests of Users in one cell: re-requests and releases from quarantine. */
+const PENDING_MAX = 1 << 22;
+/** Ordinal of what stands beside the daily list; the low 5 bits of an ordinal count re-requests. */
+const EXTRA = 2048;
+const RE_REQUEST_MASK = 31;
+/** Requests in a day of one meter and row that have draws of their own. */
+const ORDINALS = 4096;
+const UNCOUNTED = -1;
+/** States of a slot. */
+const FREE = 0;
+const OPEN = 1;
+const QUARANTINED = 2;
+
+/**
+ * Instants from which a User's requests for one SRV are excess in one period of its Anomaly Detection Threshold:
+ * key = (user * srvs + srv) * periods + period.
+ */
+export type Cutoffs = ReadonlyMap<number, number>;
+
+/** Counts, shared by all workers, of the requests of some keys by the time within their period. */
+export type Watched = { bucketMs: number; counts: ReadonlyMap<number, Int32Array> };
+
+/**
+ * Simulates one cell after another over all days of a run: the demand of its Users, access control by the rules of
+ * core, the network's cell, and the counting. Between cells nothing is kept but the tally.
+ */
+export class CellSimulation {
+  readonly #model: Model;
+  readonly #tally: Tally;
+  readonly #cutoffs: Cutoffs;
+  readonly #watched: Watched;
+  readonly #portfolio: Portfolio;
+  readonly #streams: Stream[];
+  readonly #daily: Arrivals = createArrivals(1024);
+  readonly #extra: Arrivals = createArrivals(1024);
+  readonly #tables: AccessTables;
+  readonly #request: AccessRequest;
+  readonly #busy: Occupancy;
+  readonly #queue: readonly [Occupancy, Occupancy];
+  readonly #cell: Cell;
+  readonly #counted: Float64Array;
+  /** Requests that a User will make, and releases from quarantine; values are slots. */
+  readonly #pending = new EventHeap(1024, PENDING_MAX);
+  readonly #bucketMs: number;
+  readonly #buckets: number;
+  readonly #anomalyPeriodMs: number;
+  readonly #anomalyPeriods: number;
+  readonly #firstAnomalyPeriod: number;
+  readonly #originMs: number;
+  readonly #refusalOfFact: Int8Array;
+  readonly #isDccOnly: Uint8Array;
+
+  // What is known of each request, by the cell's slot.
+  #state = new Uint8Array(0);
+  #row = new Int16Array(0);
+  #user = new Int16Array(0);
+  #flags = new Uint8Array(0);
+  #ordinal = new Uint16Array(0);
+  #dataDay = new Int16Array(0);
+  #clockStartMs = new Float64Array(0);
+  /** Counted day that it was received in; UNCOUNTED before the first and after the last. */
+  #day = new Int16Array(0);
+
+  #network = 0;
+  #into!: NetworkTally;
+  #trtMs!: Float64Array;
+  #openCounted = 0;
+  #lastCountedMs = 0;
+
+  constructor(model: Model, tally: Tally, cutoffs: Cutoffs, watched: Watched) {
+    this.#model = model;
+    this.#tally = tally;
+    this.#cutoffs = cutoffs;
+    this.#watched = watched;
+    this.#portfolio = createPortfolio(model);
+    this.#streams = createStreams(model);
+    this.#tables = {
+      matrix: model.matrix,
+      convention: model.scenario.dayConvention,
+      users: model.userTable,
+      devices: this.#portfolio.devices,
+      registrations: this.#portfolio.registrations,
+      // Thresholds count over the whole fleet, not over a cell: the run finds their cutoffs.
+      anomaly: null,
+    };
+    this.#request = {
+      user: 0,
+      role: 0,
+      certificate: 0,
+      srv: 0,
+      scheduledSrv: -1,
+      mode: 0,
+      service: 0,
+      device: 0,
+      firstDay: 0,
+      lastDay: 0,
+      atMs: 0,
+    };
+    this.#bucketMs = bucketMsOf(model.scenario.days);
+    const buckets = bucketsOf(model);
+    this.#buckets = buckets;
+    this.#busy = new Occupancy(this.#bucketMs, buckets, model.countedStartMs);
+    this.#queue = [
+      new Occupancy(this.#bucketMs, buckets, model.countedStartMs),
+      new Occupancy(this.#bucketMs, buckets, model.countedStartMs),
+    ];
+    this.#cell = new Cell((slot, outcome, atMs) => this.#onAnswer(slot, outcome, atMs), {
+      busy: this.#busy,
+      queue: this.#queue,
+    });
+    this.#counted = new Float64Array(model.counters.length);
+    this.#originMs = model.originDay * DAY_MS;
+    this.#anomalyPeriodMs = model.scenario.anomaly.periodSeconds * 1000;
+    this.#firstAnomalyPeriod = Math.floor(this.#originMs / this.#anomalyPeriodMs);
+    this.#anomalyPeriods = tally.networks[0].anomalyCounts.length / (model.users.length * model.matrix.services.length);
+    this.#refusalOfFact = Int8Array.from(FACTS, ({ code }) => (REFUSALS as readonly string[]).indexOf(code));
+    this.#isDccOnly = Uint8Array.from(model.matrix.services, ({ target }) => (target === 'dcc' ? 1 : 0));
+  }
+
+  /** What the last cell counted: good until the next one. */
+  get counted(): Float64Array {
+    return this.#counted;
+  }
+
+  /** Simulates one cell and adds it to the tally. Returns the index of its network. */
+  run(cellIndex: number): number {
+    const { fleet, scenario } = this.#model;
+    const network = networkOfCell(fleet, cellIndex);
+    const { first, end } = metersOfCell(fleet, cellIndex);
+    this.#start(network, cellIndex, first, end - first);
+    let day = 0;
+    while (this.#simulateDay(cellIndex, day)) day++;
+    this.#finish();
+    this.#into.cells++;
+    this.#into.events += this.#cell.events;
+    this.#addOccupancy(scenario.days);
+    addInto(this.#into.counted, this.#counted);
+    return network;
+  }
+
+  #start(network: number, cellIndex: number, firstMeter: number, meters: number): void {
+    const model = this.#model;
+    this.#network = network;
+    this.#into = this.#tally.networks[network];
+    this.#trtMs = model.trtMs[network];
+    this.#openCounted = 0;
+    this.#lastCountedMs = 0;
+    this.#counted.fill(0);
+    this.#busy.clear();
+    this.#queue[0].clear();
+    this.#queue[1].clear();
+    this.#pending.clear();
+    this.#state.fill(FREE);
+    fillPortfolio(this.#portfolio, model, network, firstMeter, meters);
+    fillDailyReads(this.#daily, model, network, this.#portfolio);
+    const settings: CellSettings = { ...model.cells[network], outages: outagesOfCell(model, network, cellIndex) };
+    this.#cell.reset(settings, model.scenario.seed, firstMeter, meters, model.originDay);
+  }
+
+  /** One day of arrivals and all that happens meanwhile. False when the run of the cell is over. */
+  #simulateDay(cellIndex: number, day: number): boolean {
+    const model = this.#model;
+    const { seed } = model.scenario;
+    const meters = this.#portfolio.meters;
+    const midnightMs = day * DAY_MS;
+    const isRunOut = midnightMs >= model.countedEndMs;
+    const endMs = Math.min(midnightMs + DAY_MS, model.horizonMs);
+    const streams = this.#streams;
+    fillDayReads(this.#extra, model, this.#network, this.#portfolio, day);
+    for (let k = 0; k < streams.length; k++) startStream(streams[k], k, seed, cellIndex, day, meters);
+    const daily = this.#daily;
+    const extra = this.#extra;
+    let atDaily = 0;
+    let atExtra = 0;
+    let stream = firstStream(streams);
+    for (;;) {
+      let next = atDaily < daily.size ? daily.atMs[daily.order[atDaily]] : NEVER;
+      let source = -1;
+      if (atExtra < extra.size && extra.atMs[extra.order[atExtra]] < next) {
+        next = extra.atMs[extra.order[atExtra]];
+        source = -2;
+      }
+      if (stream >= 0 && streams[stream].nextAtMs < next) {
+        next = streams[stream].nextAtMs;
+        source = stream;
+      }
+      const atMs = Math.min(midnightMs + next, endMs);
+      if (!this.#advance(atMs, isRunOut)) return false;
+      if (atMs === endMs) return endMs < model.horizonMs;
+      const isBeforeWarmUp = atMs < model.warmUpStartMs;
+      if (source >= 0) {
+        if (!isBeforeWarmUp) this.#receiveExisting(streams[source], source, atMs, day);
+        advanceStream(streams[source], source, seed, cellIndex, day, meters);
+        stream = firstStream(streams);
+      } else if (source === -1) {
+        const k = daily.order[atDaily++];
+        if (!isBeforeWarmUp && day >= daily.fromDay[k] && day < daily.untilDay[k]) {
+          this.#receiveDaily(daily, k, atMs, day);
+        }
+      } else {
+        const k = extra.order[atExtra++];
+        if (!isBeforeWarmUp) {
+          this.#receive(extra.meter[k], extra.user[k], extra.row[k], extra.flags[k], day - 1, EXTRA, atMs, day);
+        }
+      }
+    }
+  }
+
+  /** Lets everything due up to `untilMs` happen. False when a run that is past its days has nothing more to wait for. */
+  #advance(untilMs: number, isRunOut: boolean): boolean {
+    const cell = this.#cell;
+    const pending = this.#pending;
+    for (;;) {
+      if (isRunOut && this.#openCounted === 0) return false;
+      const cellAtMs = cell.nextAtMs;
+      const pendingAtMs = pending.firstAtMs;
+      if (cellAtMs <= pendingAtMs) {
+        if (cellAtMs > untilMs) return true;
+        this.#lastCountedMs = cellAtMs;
+        cell.step();
+      } else {
+        if (pendingAtMs > untilMs) return true;
+        this.#lastCountedMs = pendingAtMs;
+        this.#act(pending.pop(), pendingAtMs);
+      }
+    }
+  }
+
+  /** Requests for existing services: by the Supplier of the register that the SRV reads. */
+  #receiveExisting(stream: Stream, index: number, atMs: number, day: number): void {
+    const meter = stream.meter;
+    const ordinal = (stream.number & 2047) | 0;
+    if (stream.row === NOT_JUDGED) {
+      const slot = this.#cell.take(meter, stream.lane, stream.kind, occasionOf(day, this.#model.rows + index, ordinal));
+      this.#reserve();
+      this.#row[slot] = NOT_JUDGED;
+      this.#day[slot] = UNCOUNTED;
+      this.#cell.enqueue(slot, atMs);
+      return;
+    }
+    const isExport = this.#model.matrix.register[stream.srv] === EXPORT;
+    const user = isExport ? this.#portfolio.exportSupplier[meter] : this.#portfolio.supplier[meter];
+    if (user !== NOBODY) this.#receive(meter, user, stream.row, 0, day - 1, ordinal, atMs, day);
+  }
+
+  /** A daily data set: by its schedule, or on demand where the User skips its schedule. */
+  #receiveDaily(daily: Arrivals, k: number, atMs: number, day: number): void {
+    const user = daily.user[k];
+    const meter = daily.meter[k];
+    const row = daily.row[k];
+    const share = this.#model.users[user].settings.firstAttemptOnDemandShare;
+    if (share > 0 && (daily.flags[k] & FIRST) !== 0) {
+      const { seed } = this.#model.scenario;
+      const index = this.#portfolio.firstMeter + meter;
+      const onDemand = onDemandRow(row);
+      if (drawUnit(seed, index, day, PURPOSE.firstAttempt) < share && this.#trtMs[onDemand] >= 0) {
+        const bits = draw32(seed, index, day, PURPOSE.conduct);
+        const askAtMs = Math.max(atMs, day * DAY_MS + timeIn(this.#model.users[user].onDemand, bits));
+        this.#plan(meter, user, onDemand, FIRST | DATA_SET, day - 1, 0, askAtMs);
+        return;
+      }
+    }
+    this.#receive(meter, user, row, daily.flags[k], day - 1, 0, atMs, day);
+  }
+
+  /** A request that a User will make later. */
+  #plan(meter: number, user: number, row: number, flags: number, dataDay: number, ordinal: number, atMs: number): void {
+    const lane = LANE.onDemand;
+    const srv = (row / ROWS_PER_SRV) | 0;
+    const day = Math.floor(atMs / DAY_MS);
+    const slot = this.#cell.take(meter, lane, srv, occasionOf(day, row, ordinal));
+    this.#reserve();
+    this.#describe(slot, user, row, flags, dataDay, ordinal);
+    this.#state[slot] = FREE;
+    this.#pending.push(atMs, slot);
+  }
+
+  /** Something planned is due: a re-request is made, or a quarantined request is let go. */
+  #act(slot: number, atMs: number): void {
+    const cell = this.#cell;
+    if (this.#state[slot] === QUARANTINED) {
+      this.#releaseQuarantined(slot, atMs);
+      return;
+    }
+    const day = Math.floor(atMs / DAY_MS);
+    const user = this.#user[slot];
+    const row = this.#row[slot];
+    const flags = this.#flags[slot];
+    const dataDay = this.#dataDay[slot];
+    const ordinal = this.#ordinal[slot];
+    const meter = cell.meter[slot];
+    cell.release(slot);
+    this.#receive(meter, user, row, flags, dataDay, ordinal, atMs, day);
+  }
+
+  /** Time in quarantine does not count: the clock, which had not run yet, starts now. */
+  #releaseQuarantined(slot: number, atMs: number): void {
+    const { counters } = this.#model;
+    const day = this.#day[slot];
+    if (day !== UNCOUNTED) {
+      this.#counted[dayAt(counters, day) + DAY.quarantined]--;
+      this.#counted[userAt(counters, day, this.#user[slot]) + USER.quarantined]--;
+      this.#openCounted--;
+      this.#countAccepted(day, this.#row[slot]);
+    }
+    this.#state[slot] = OPEN;
+    this.#clockStartMs[slot] = atMs;
+    this.#cell.enqueue(slot, atMs);
+  }
+
+  /** The DCC receives a Service Request: access control, then the platform or the network. */
+  #receive(
+    meter: number,
+    user: number,
+    row: number,
+    flags: number,
+    dataDay: number,
+    ordinal: number,
+    atMs: number,
+    day: number,
+  ): void {
+    const model = this.#model;
+    const srv = (row / ROWS_PER_SRV) | 0;
+    const mode = (row >> 1) & 1;
+    const fact = this.#decide(meter, user, srv, mode, row & 1, dataDay, atMs, day);
+    const countedDay = this.#countedDay(atMs);
+    if (countedDay !== UNCOUNTED) {
+      this.#countReceived(countedDay, user, flags, mode, ordinal, atMs);
+      if (fact !== FACT.accepted) {
+        this.#counted[dayAt(model.counters, countedDay) + DAY.refused + this.#refusalOfFact[fact]]++;
+        this.#counted[userAt(model.counters, countedDay, user) + USER.refused]++;
+      }
+    }
+    if (fact !== FACT.accepted) return;
+    if (mode === ON_DEMAND && this.#isExcess(user, srv, atMs)) {
+      this.#quarantine(meter, user, row, flags, dataDay, ordinal, atMs, day, countedDay);
+      return;
+    }
+    if (this.#isDccOnly[srv] !== 0) {
+      if (countedDay !== UNCOUNTED) this.#answerByPlatform(meter, user, row, ordinal, atMs, day, countedDay);
+      return;
+    }
+    const lane = mode === SCHEDULED ? LANE.scheduled : LANE.onDemand;
+    const slot = this.#cell.take(meter, lane, srv, occasionOf(day, row, drawOrdinal(ordinal, dataDay)));
+    this.#reserve();
+    this.#describe(slot, user, row, flags, dataDay, ordinal);
+    this.#clockStartMs[slot] = atMs;
+    this.#state[slot] = OPEN;
+    this.#day[slot] = countedDay;
+    if (countedDay !== UNCOUNTED) this.#countAccepted(countedDay, row);
+    this.#cell.enqueue(slot, atMs);
+  }
+
+  #decide(
+    meter: number,
+    user: number,
+    srv: number,
+    mode: number,
+    service: number,
+    dataDay: number,
+    atMs: number,
+    day: number,
+  ): number {
+    const { matrix, originDay, users } = this.#model;
+    const request = this.#request;
+    request.user = user;
+    request.certificate = user;
+    request.role = users[user].role;
+    request.srv = srv;
+    request.mode = mode;
+    request.service = service;
+    request.device = meter;
+    request.atMs = this.#originMs + atMs;
+    const data = matrix.data[srv];
+    if (data === NO_DATA) {
+      // A schedule is created for days to come, so it is the agent of today who may; 8.2 asks for no day.
+      const isSchedule = srv === this.#model.srv.createSchedule;
+      request.scheduledSrv = isSchedule ? this.#model.srv.importHalfHours : -1;
+      request.firstDay = originDay + day;
+      request.lastDay = isSchedule ? originDay + day : originDay + day - 1;
+    } else {
+      const asked = originDay + (data === REGISTER_READS ? day : dataDay);
+      request.firstDay = asked;
+      request.lastDay = asked;
+    }
+    return decideAccess(request, this.#tables);
+  }
+
+  #isExcess(user: number, srv: number, atMs: number): boolean {
+    const period = Math.floor((this.#originMs + atMs) / this.#anomalyPeriodMs) - this.#firstAnomalyPeriod;
+    const key = (user * this.#model.matrix.services.length + srv) * this.#anomalyPeriods + period;
+    this.#into.anomalyCounts[key]++;
+    const watched = this.#watched.counts.get(key);
+    if (watched !== undefined) {
+      Atomics.add(watched, Math.floor(((this.#originMs + atMs) % this.#anomalyPeriodMs) / this.#watched.bucketMs), 1);
+    }
+    if (this.#cutoffs.size === 0) return false;
+    const cutoffMs = this.#cutoffs.get(key);
+    return cutoffMs !== undefined && atMs > cutoffMs;
+  }
+
+  #quarantine(
+    meter: number,
+    user: number,
+    row: number,
+    flags: number,
+    dataDay: number,
+    ordinal: number,
+    atMs: number,
+    day: number,
+    countedDay: number,
+  ): void {
+    const { answer, answerAfterMinutes } = this.#model.scenario.anomaly;
+    if (countedDay !== UNCOUNTED) {
+      this.#counted[dayAt(this.#model.counters, countedDay) + DAY.quarantined]++;
+      this.#counted[userAt(this.#model.counters, countedDay, user) + USER.quarantined]++;
+    }
+    if (answer !== 'process') return;
+    const srv = (row / ROWS_PER_SRV) | 0;
+    const slot = this.#cell.take(meter, LANE.onDemand, srv, occasionOf(day, row, drawOrdinal(ordinal, dataDay)));
+    this.#reserve();
+    this.#describe(slot, user, row, flags, dataDay, ordinal);
+    this.#clockStartMs[slot] = atMs;
+    this.#state[slot] = QUARANTINED;
+    this.#day[slot] = countedDay;
+    if (countedDay !== UNCOUNTED) this.#openCounted++;
+    this.#pending.push(atMs + Math.round(answerAfterMinutes * 60_000), slot);
+  }
+
+  /** 5.1, 5.2, 5.3 and 8.2 never reach a network. */
+  #answerByPlatform(
+    meter: number,
+    user: number,
+    row: number,
+    ordinal: number,
+    atMs: number,
+    day: number,
+    countedDay: number,
+  ): void {
+    const { dccOnly, scenario, counters } = this.#model;
+    const index = this.#portfolio.firstMeter + meter;
+    const bits = draw32(scenario.seed, index, occasionOf(day, row, ordinal), PURPOSE.dccOnly);
+    const latencyMs = dccOnly[bits >>> (32 - QUANTILE_BITS)] + scenario.platform.latencyMs;
+    this.#countAccepted(countedDay, row);
+    this.#openCounted--;
+    this.#counted[dayAt(counters, countedDay) + DAY.dccOnly]++;
+    this.#countAnswer(countedDay, row, user, atMs, latencyMs, true);
+  }
+
+  #onAnswer(slot: number, outcome: Outcome, atMs: number): void {
+    const row = this.#row[slot];
+    this.#state[slot] = FREE;
+    if (row === NOT_JUDGED) return;
+    const day = this.#day[slot];
+    if (day !== UNCOUNTED) {
+      const { scenario, counters, matrix, intervals } = this.#model;
+      const receivedMs = this.#clockStartMs[slot];
+      const base = dayAt(counters, day);
+      this.#openCounted--;
+      this.#counted[base + DAY.data + outcome]++;
+      if (outcome === OUTCOME.data && matrix.data[(row / ROWS_PER_SRV) | 0] === HALF_HOURS) {
+        this.#counted[base + DAY.halfHours] += intervals[this.#dataDay[slot] + 1];
+      }
+      const latencyMs = atMs - receivedMs + scenario.platform.latencyMs;
+      this.#countAnswer(day, row, this.#user[slot], receivedMs, latencyMs, outcome === OUTCOME.data);
+    }
+    if (outcome !== OUTCOME.data && (this.#flags[slot] & DATA_SET) !== 0) this.#reRequest(slot, atMs);
+  }
+
+  /** The User asks again, on demand, for what did not come. [seed 2.6.4] */
+  #reRequest(slot: number, atMs: number): void {
+    const user = this.#model.users[this.#user[slot]];
+    const ordinal = this.#ordinal[slot];
+    const row = onDemandRow(this.#row[slot]);
+    if ((ordinal & RE_REQUEST_MASK) >= user.settings.reRequests.max || this.#trtMs[row] < 0) return;
+    const meter = this.#cell.meter[slot];
+    const index = this.#portfolio.firstMeter + meter;
+    const dataDay = this.#dataDay[slot];
+    const bits = drawUnit(this.#model.scenario.seed, index, dataDay * 64 + ordinal, PURPOSE.reRequestDelay);
+    const askAtMs = atMs + user.reRequestAfterMs + Math.floor(bits * user.reRequestSpreadMs);
+    this.#plan(meter, this.#user[slot], row, DATA_SET, dataDay, ordinal + 1, askAtMs);
+  }
+
+  #countReceived(day: number, user: number, flags: number, mode: number, ordinal: number, atMs: number): void {
+    const { counters, countedStartMs } = this.#model;
+    this.#counted[dayAt(counters, day) + DAY.received]++;
+    const base = userAt(counters, day, user);
+    this.#counted[base + USER.requests]++;
+    if ((flags & FIRST) !== 0) {
+      this.#counted[base + USER.first]++;
+      if (mode === ON_DEMAND) this.#counted[base + USER.firstOnDemand]++;
+    }
+    if ((flags & DATA_SET) !== 0 && (ordinal & RE_REQUEST_MASK) > 0) this.#counted[base + USER.reRequests]++;
+    this.#into.requestsByHour[Math.floor((atMs - countedStartMs) / HOUR_MS)]++;
+  }
+
+  #countAccepted(day: number, row: number): void {
+    this.#openCounted++;
+    this.#counted[rowAt(this.#model.counters, day, row) + ROW.requests]++;
+  }
+
+  #countAnswer(day: number, row: number, user: number, receivedMs: number, latencyMs: number, hasData: boolean): void {
+    const { counters, scenario, countedStartMs } = this.#model;
+    const counted = this.#counted;
+    const at = rowAt(counters, day, row);
+    const userBase = userAt(counters, day, user);
+    const trtMs = this.#trtMs[row];
+    const isWithin = latencyMs <= trtMs;
+    counted[userBase + USER.judged]++;
+    if (!isWithin) this.#countBreach(at, receivedMs + trtMs);
+    else if (hasData || scenario.errorsCountAsWithinTrt) {
+      counted[at + ROW.within]++;
+      counted[userBase + USER.within]++;
+      if (!hasData) counted[at + ROW.withinWithoutData]++;
+    } else this.#countBreach(at, receivedMs + trtMs);
+    const limits = counters.limitsMs;
+    for (let k = 0; k < limits.length; k++) {
+      if (latencyMs <= limits[k] && (hasData || scenario.errorsCountAsWithinTrt)) counted[at + ROW.limits + k]++;
+    }
+    const into = this.#into;
+    const bucket = bucketOf(latencyMs);
+    into.latency[row * HISTOGRAM_BUCKETS + bucket]++;
+    if (latencyMs > into.latencyMsMax[row]) into.latencyMsMax[row] = latencyMs;
+    if (((row >> 1) & 1) === ON_DEMAND) {
+      const time = Math.floor((receivedMs - countedStartMs) / this.#bucketMs);
+      // Released from quarantine after the last day: no bucket of the charts is its.
+      if (time >= this.#buckets) return;
+      into.onDemand[time * SERIES_BUCKETS + (bucket >> SERIES_SHIFT)]++;
+    }
+  }
+
+  #countBreach(rowBase: number, deadlineMs: number): void {
+    this.#counted[rowBase + ROW.breaches]++;
+    this.#into.breachesByHour[Math.floor((deadlineMs - this.#model.countedStartMs) / HOUR_MS)]++;
+  }
+
+  /** What is still open when the last TRT has run out is a miss, and stays open in the ledger. */
+  #finish(): void {
+    const { counters } = this.#model;
+    const slots = this.#state.length;
+    this.#cell.close(this.#lastCountedMs);
+    for (let slot = 0; slot < slots && this.#openCounted > 0; slot++) {
+      if (this.#state[slot] !== OPEN || this.#day[slot] === UNCOUNTED) continue;
+      const receivedMs = this.#clockStartMs[slot];
+      const row = this.#row[slot];
+      const day = this.#day[slot];
+      const at = rowAt(counters, day, row);
+      this.#counted[dayAt(counters, day) + DAY.open]++;
+      this.#counted[at + ROW.open]++;
+      this.#counted[userAt(counters, day, this.#user[slot]) + USER.judged]++;
+      this.#countBreach(at, receivedMs + this.#trtMs[row]);
+      this.#openCounted--;
+    }
+  }
+
+  #addOccupancy(days: number): void {
+    const { counters } = this.#model;
+    const perDay = DAY_MS / this.#bucketMs;
+    let inside = 0;
+    for (let bucket = 0; bucket < days * perDay; bucket++) {
+      inside += this.#busy.steps[bucket];
+      const day = Math.floor(bucket / perDay);
+      this.#counted[dayAt(counters, day) + DAY.busyMs] += this.#busy.edges[bucket] + inside * this.#bucketMs;
+    }
+    this.#counted[DAY.exchanges] += this.#cell.exchanges;
+    addInto(this.#into.busyEdges, this.#busy.edges);
+    addInto(this.#into.busySteps, this.#busy.steps);
+    for (let lane = 0; lane < 2; lane++) {
+      addInto(this.#into.queueEdges[lane], this.#queue[lane].edges);
+      addInto(this.#into.queueSteps[lane], this.#queue[lane].steps);
+    }
+  }
+
+  #countedDay(atMs: number): number {
+    const { countedStartMs, countedEndMs } = this.#model;
+    if (atMs < countedStartMs || atMs >= countedEndMs) return UNCOUNTED;
+    return Math.floor((atMs - countedStartMs) / DAY_MS);
+  }
+
+  #describe(slot: number, user: number, row: number, flags: number, dataDay: number, ordinal: number): void {
+    this.#user[slot] = user;
+    this.#row[slot] = row;
+    this.#flags[slot] = flags;
+    this.#dataDay[slot] = dataDay;
+    this.#ordinal[slot] = ordinal;
+  }
+
+  /** The cell may have grown: what is known by slot grows with it. */
+  #reserve(): void {
+    const slots = this.#cell.slots;
+    if (this.#state.length === slots) return;
+    this.#state = copyInto(this.#state, new Uint8Array(slots));
+    this.#row = copyInto(this.#row, new Int16Array(slots));
+    this.#user = copyInto(this.#user, new Int16Array(slots));
+    this.#flags = copyInto(this.#flags, new Uint8Array(slots));
+    this.#ordinal = copyInto(this.#ordinal, new Uint16Array(slots));
+    this.#dataDay = copyInto(this.#dataDay, new Int16Array(slots));
+    this.#clockStartMs = copyInto(this.#clockStartMs, new Float64Array(slots));
+    this.#day = copyInto(this.#day, new Int16Array(slots));
+  }
+}
+
+/** The stream whose next request comes first; -1 when none has any. */
+function firstStream(streams: readonly Stream[]): number {
+  let first = -1;
+  let atMs = NEVER;
+  for (let k = 0; k < streams.length; k++) {
+    if (streams[k].nextAtMs >= atMs) continue;
+    atMs = streams[k].nextAtMs;
+    first = k;
+  }
+  return first;
+}
+
+/** Tells the draws of a meter's requests apart: 28 bits of day, row (or kind of other traffic) and ordinal. */
+function occasionOf(day: number, row: number, ordinal: number): number {
+  return ((day & 511) << 19) | ((row & 127) << 12) | (ordinal % ORDINALS);
+}
+
+/** Re-requests for the data of several days may fall on one day: each has draws of its own. */
+function drawOrdinal(ordinal: number, dataDay: number): number {
+  return ordinal ^ ((dataDay & 63) << 5);
+}
+
+function onDemandRow(row: number): number {
+  return rowOf((row / ROWS_PER_SRV) | 0, ON_DEMAND, MHHS);
+}
+
+function copyInto<T extends Uint8Array | Int16Array | Uint16Array | Float64Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}

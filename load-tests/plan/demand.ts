@@ -1,0 +1,195 @@
+import { draw32, drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
+import { type Arrivals, addArrival, DATA_SET, EVERY_DAY, FIRST, sortArrivals } from './arrivals.ts';
+import { type DayWindow, MHHS, type Model, ON_DEMAND, rowOf, SCHEDULED } from './model.ts';
+import { DAILY, HALF_HOURLY, NOBODY, type Portfolio } from './portfolio.ts';
+
+/**
+ * What the Users of one cell ask for. The daily list is the same every day: each data set by schedule where the
+ * matrix schedules it, on demand where it does not. [seed 2.6.1-2.6.4]
+ */
+export function fillDailyReads(daily: Arrivals, model: Model, network: number, portfolio: Portfolio): void {
+  daily.size = 0;
+  for (let meter = 0; meter < portfolio.meters; meter++) {
+    const mdra = portfolio.mdra[meter];
+    const reader = mdra === NOBODY ? portfolio.supplier[meter] : mdra;
+    if (portfolio.nextMdra[meter] === NOBODY) {
+      addReads(daily, model, network, portfolio, meter, reader, 0, EVERY_DAY);
+    } else {
+      // The outgoing agent's schedule is removed at the EFD; the incoming one's reads its first own day a day later.
+      const efd = portfolio.changeDay[meter];
+      addReads(daily, model, network, portfolio, meter, reader, 0, efd);
+      addReads(daily, model, network, portfolio, meter, portfolio.nextMdra[meter], efd + 1, EVERY_DAY);
+    }
+  }
+  sortArrivals(daily);
+}
+
+/** Requests of one day beside the daily list: monthly register reads, changes of agent, bursts. */
+export function fillDayReads(list: Arrivals, model: Model, network: number, portfolio: Portfolio, day: number): void {
+  list.size = 0;
+  addMonthlyReads(list, model, portfolio, day);
+  if (model.changes.length > 0) addChanges(list, model, network, portfolio, day);
+  for (let burst = 0; burst < model.bursts.length; burst++) {
+    if (model.bursts[burst].day === day) addBurst(list, model, portfolio, burst);
+  }
+  sortArrivals(list);
+}
+
+/** A whole millisecond within the window, drawn by 32 bits. */
+export function timeIn({ startMs, lengthMs }: DayWindow, bits: number): number {
+  return startMs + Math.floor((bits / 4294967296) * lengthMs);
+}
+
+/** Row of the first attempt at an SRV's data: by schedule where the network's matrix has it. -1: not available. */
+function firstAttemptRow(model: Model, network: number, srv: number): number {
+  const scheduled = rowOf(srv, SCHEDULED, MHHS);
+  if (model.trtMs[network][scheduled] >= 0) return scheduled;
+  const onDemand = rowOf(srv, ON_DEMAND, MHHS);
+  return model.trtMs[network][onDemand] >= 0 ? onDemand : -1;
+}
+
+function isScheduledRow(row: number): boolean {
+  return ((row >> 1) & 1) === SCHEDULED;
+}
+
+function addReads(
+  daily: Arrivals,
+  model: Model,
+  network: number,
+  portfolio: Portfolio,
+  meter: number,
+  reader: number,
+  fromDay: number,
+  untilDay: number,
+): void {
+  if (reader === NOBODY) return;
+  const granularity = portfolio.granularity[meter];
+  const { srv, users } = model;
+  const isMdr = portfolio.mdra[meter] !== NOBODY;
+  const exporter =
+    portfolio.exportSupplier[meter] === NOBODY ? NOBODY : isMdr ? reader : portfolio.exportSupplier[meter];
+  if (granularity === HALF_HOURLY) {
+    addRead(daily, model, network, portfolio, meter, reader, srv.importHalfHours, fromDay, untilDay);
+    if (exporter !== NOBODY)
+      addRead(daily, model, network, portfolio, meter, exporter, srv.exportHalfHours, fromDay, untilDay);
+  } else if (granularity === DAILY) {
+    const wanted = users[reader].dailySrv;
+    const importDaily = firstAttemptRow(model, network, wanted) >= 0 ? wanted : srv.importDaily;
+    addRead(daily, model, network, portfolio, meter, reader, importDaily, fromDay, untilDay);
+    if (exporter === NOBODY) return;
+    // SMETS1 keeps no export daily log: its register is read instead. [seed 3]
+    const exportDaily = firstAttemptRow(model, network, srv.exportDaily) >= 0 ? srv.exportDaily : srv.exportRegisters;
+    addRead(daily, model, network, portfolio, meter, exporter, exportDaily, fromDay, untilDay);
+  }
+}
+
+function addRead(
+  daily: Arrivals,
+  model: Model,
+  network: number,
+  portfolio: Portfolio,
+  meter: number,
+  user: number,
+  srv: number,
+  fromDay: number,
+  untilDay: number,
+): void {
+  const row = firstAttemptRow(model, network, srv);
+  if (row < 0) return;
+  const { schedule, onDemand } = model.users[user];
+  const bits = draw32(model.scenario.seed, portfolio.firstMeter + meter, srv, PURPOSE.scheduleTime);
+  const isScheduled = isScheduledRow(row);
+  const atMs = timeIn(isScheduled ? schedule : onDemand, bits);
+  addArrival(daily, atMs, meter, user, row, isScheduled ? FIRST | DATA_SET : DATA_SET, fromDay, untilDay);
+}
+
+/** One register read a calendar month a meter, spread evenly over the month's days. [seed 2.6.1, 2.6.3, 2.6.4] */
+function addMonthlyReads(list: Arrivals, model: Model, portfolio: Portfolio, day: number): void {
+  const { srv } = model;
+  const registers = rowOf(srv.registers, ON_DEMAND, MHHS);
+  const exportRegisters = rowOf(srv.exportRegisters, ON_DEMAND, MHHS);
+  const dayOfMonth = model.dayOfMonth[day + 1];
+  const days = model.daysInMonth[day + 1];
+  for (let meter = 0; meter < portfolio.meters; meter++) {
+    if (portfolio.granularity[meter] === DAILY) continue;
+    const bits = draw32(model.scenario.seed, portfolio.firstMeter + meter, 0, PURPOSE.monthlyDay);
+    if (bits % days !== dayOfMonth) continue;
+    const mdra = mdraOn(portfolio, meter, day);
+    const reader = mdra === NOBODY ? portfolio.supplier[meter] : mdra;
+    if (reader === NOBODY) continue;
+    const window = model.users[reader].onDemand;
+    const timeBits = draw32(model.scenario.seed, portfolio.firstMeter + meter, day, PURPOSE.onDemandTime);
+    addArrival(list, timeIn(window, timeBits), meter, reader, registers, DATA_SET);
+    const exportSupplier = portfolio.exportSupplier[meter];
+    if (exportSupplier === NOBODY) continue;
+    addArrival(
+      list,
+      timeIn(window, timeBits),
+      meter,
+      mdra === NOBODY ? exportSupplier : mdra,
+      exportRegisters,
+      DATA_SET,
+    );
+  }
+}
+
+/** The MDR User appointed on a simulated day; NOBODY where the Supplier is its own MDRA. */
+export function mdraOn(portfolio: Portfolio, meter: number, day: number): number {
+  const next = portfolio.nextMdra[meter];
+  return next !== NOBODY && day >= portfolio.changeDay[meter] ? next : portfolio.mdra[meter];
+}
+
+/**
+ * What a change of agent adds. On the EFD the incoming agent reads the inventory and creates its schedule, the
+ * outgoing one asks on demand for its last day; some ask for days that are not theirs, and are refused E4.
+ */
+function addChanges(list: Arrivals, model: Model, network: number, portfolio: Portfolio, day: number): void {
+  const { seed } = model.scenario;
+  const inventory = rowOf(model.srv.inventory, ON_DEMAND, MHHS);
+  const createSchedule = rowOf(model.srv.createSchedule, ON_DEMAND, MHHS);
+  for (let meter = 0; meter < portfolio.meters; meter++) {
+    if (portfolio.nextMdra[meter] === NOBODY) continue;
+    const sinceDays = day - portfolio.changeDay[meter];
+    if (sinceDays !== 0 && sinceDays !== 1) continue;
+    const index = portfolio.firstMeter + meter;
+    const change = portfolio.change[meter];
+    const settings = model.scenario.changes[change];
+    const { from, to, window } = model.changes[change];
+    const read = changedRead(model, network, portfolio.granularity[meter]);
+    const u = (occasion: number) => drawUnit(seed, index, 1000 + change * 8 + occasion, PURPOSE.agentChange);
+    const at = (occasion: number) => timeIn(window, u(occasion) * 4294967296);
+    if (sinceDays === 0) {
+      addArrival(list, at(0), meter, to, inventory, 0);
+      addArrival(list, at(0), meter, to, createSchedule, 0);
+      if (read < 0) continue;
+      if (u(1) < settings.outgoingReadsLastDayShare) addArrival(list, at(2), meter, from, read, DATA_SET);
+      if (u(3) < settings.incomingOverreachShare) addArrival(list, at(4), meter, to, read, DATA_SET);
+    } else if (read >= 0 && u(5) < settings.outgoingOverreachShare) {
+      addArrival(list, at(6), meter, from, read, DATA_SET);
+    }
+  }
+}
+
+/** On-demand row of the daily data set of a granularity; -1 for monthly, which reads no day. */
+function changedRead(model: Model, network: number, granularity: number): number {
+  const { srv } = model;
+  if (granularity !== HALF_HOURLY && granularity !== DAILY) return -1;
+  const row = rowOf(granularity === HALF_HOURLY ? srv.importHalfHours : srv.importDaily, ON_DEMAND, MHHS);
+  return model.trtMs[network][row] >= 0 ? row : -1;
+}
+
+function addBurst(list: Arrivals, model: Model, portfolio: Portfolio, burst: number): void {
+  const { user, row, window, share, day } = model.bursts[burst];
+  const { seed } = model.scenario;
+  for (let meter = 0; meter < portfolio.meters; meter++) {
+    const isOwn =
+      mdraOn(portfolio, meter, day) === user ||
+      portfolio.supplier[meter] === user ||
+      portfolio.exportSupplier[meter] === user;
+    if (!isOwn) continue;
+    const index = portfolio.firstMeter + meter;
+    if (drawUnit(seed, index, burst, PURPOSE.burst) >= share) continue;
+    const bits = draw32(seed, index, 1000 + burst, PURPOSE.burst);
+    addArrival(list, timeIn(window, bits), meter, user, row, DATA_SET);
+  }
+}

@@ -1,0 +1,57 @@
+import { formatSeconds } from '../format.ts';
+
+/** From a figure to a place on the drawing, in its units (1 = 1 CSS pixel at full width). */
+export type Scale = (value: number) => number;
+export type Tick = { value: number; label: string };
+
+export function linearScale(low: number, high: number, start: number, end: number): Scale {
+  return (value) => start + ((value - low) / (high - low)) * (end - start);
+}
+
+/** Logarithmic; figures at or below `low` stand at `start`. */
+export function logScale(low: number, high: number, start: number, end: number): Scale {
+  const place = linearScale(Math.log10(low), Math.log10(high), start, end);
+  return (value) => place(Math.log10(Math.max(low, value)));
+}
+
+/** Logarithmic for counts with a true zero: log(1 + value). */
+export function countScale(high: number, start: number, end: number): Scale {
+  const place = linearScale(0, Math.log10(1 + high), start, end);
+  return (value) => place(Math.log10(1 + Math.max(0, value)));
+}
+
+const SECOND_TICKS = [0.01, 0.1, 1, 10, 60, 600, 3600, 21_600, 86_400, 864_000];
+const SECOND_LABELS: Record<number, string> = { 60: '1\u00a0min', 600: '10\u00a0min', 3600: '1\u00a0h' };
+
+export function secondTicks(low: number, high: number): Tick[] {
+  return SECOND_TICKS.filter((value) => value >= low && value <= high).map((value) => ({
+    value,
+    label: SECOND_LABELS[value] ?? formatSeconds(value),
+  }));
+}
+
+/** 0 and powers of ten from 10 up to `high`, every second or third of them when there are many. */
+export function countTicks(high: number): number[] {
+  const decades = Math.floor(Math.log10(Math.max(1, high)));
+  const step = Math.ceil(decades / 4);
+  const ticks = [0];
+  for (let decade = step; decade <= decades && step > 0; decade += step) ticks.push(10 ** decade);
+  return ticks;
+}
+
+/** The places moved apart to at least `gap`, in the same order, none below `low` or (if there is room) above `high`. */
+export function spreadApart(places: readonly number[], gap: number, low: number, high: number): number[] {
+  const order = places.map((_, index) => index).sort((a, b) => places[a] - places[b]);
+  const moved = [...places];
+  let least = low;
+  for (const index of order) {
+    moved[index] = Math.max(moved[index], least);
+    least = moved[index] + gap;
+  }
+  let most = high;
+  for (const index of order.toReversed()) {
+    moved[index] = Math.max(low, Math.min(moved[index], most));
+    most = moved[index] - gap;
+  }
+  return moved;
+}

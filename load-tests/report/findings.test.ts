@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import {
+  cautions,
+  firstBreaches,
+  mostBreaches,
+  rowsBelowTarget,
+  shareWithin,
+  verdictSentence,
+  worstNetwork,
+} from './findings.ts';
+import { madeReport } from './test/made-report.ts';
+
+const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
+
+describe('the verdict sentence', () => {
+  test('a broken run names the row, what it reached, and when and where it first breaks', () => {
+    const report = madeReport({ seed: 1, outage: { startHour: 16, endHour: 19 } });
+    expect(plain(verdictSentence(report))).toMatch(
+      /^The Target Response Times break on this demand and these networks: 4\.8\.1 on SMETS2 \(on demand, existing\) reaches 9\d\.\d\d % within 5,600 s.*First breach: 2 Mar, \d\d:00 to \d\d:00 UTC in .*Most breaches: 2 Mar, 1[6-9]:00 to .* in CSP North\.$/,
+    );
+  });
+
+  test('a held run without a breach says that none was late', () => {
+    expect(verdictSentence(madeReport({ seed: 2, calm: true }))).toMatch(
+      /^The Target .* hold .*: not one of .* was late\.$/,
+    );
+  });
+
+  test('an undecided run names the threshold that is open', () => {
+    const report = madeReport({ seed: 4, sampleOneIn: 20, lateness: 0.6 });
+    expect(report.verdict).toBe('undecided');
+    expect(verdictSentence(report)).toContain('trt.on-demand.share >= 99 %');
+  });
+
+  test('a run stopped before its end speaks only of what was simulated', () => {
+    expect(verdictSentence(madeReport({ seed: 5, complete: false }))).toContain('in the part that was simulated');
+  });
+
+  test('a threshold that breaks while every row is on target is named instead of a row', () => {
+    const report = madeReport({ seed: 2, calm: true });
+    report.verdict = 'broken';
+    report.thresholds = [{ expression: 'queue <= 10', value: 12, verdict: 'broken' }];
+    expect(verdictSentence(report)).toBe(
+      'A threshold is broken on this demand and these networks: queue <= 10 was measured as 12.',
+    );
+  });
+});
+
+test('a sample and a partial run are said so, a whole run is not', () => {
+  expect(cautions(madeReport({ seed: 2 }))).toEqual([]);
+  expect(cautions(madeReport({ seed: 3, sampleOneIn: 5 }))).toEqual([
+    'Estimated from 1 in 5 cells (10 of 50): counts are scaled to the fleet; ranges are 95 % confidence intervals.',
+  ]);
+  expect(cautions(madeReport({ seed: 3, complete: false }))).toEqual([
+    'Partial report: the run was stopped before its end.',
+    'Estimated from 20 of 50 cells: counts are scaled to the fleet.',
+  ]);
+});
+
+test('the first hour with a breach is found over all networks, the larger of equals', () => {
+  const report = madeReport({ seed: 2 });
+  for (const network of report.networks) network.breachesByHour.fill(0);
+  expect(firstBreaches(report)).toBeNull();
+  report.networks[1].breachesByHour[5] = 2;
+  report.networks[2].breachesByHour[5] = 3;
+  report.networks[3].breachesByHour[7] = 9;
+  expect(firstBreaches(report)).toMatchObject({ network: 'CSP South', startMs: Date.UTC(2026, 2, 2, 5), count: 3 });
+  expect(mostBreaches(report)).toMatchObject({ network: 'S1SP', startMs: Date.UTC(2026, 2, 2, 7), count: 9 });
+  expect(worstNetwork(report)?.name).toBe('S1SP');
+});
+
+test('a share is of the requests whose outcome is known', () => {
+  expect(shareWithin({ withinTrt: 9, breaches: 1 })).toBe(0.9);
+  expect(shareWithin({ withinTrt: 0, breaches: 0 })).toBeNull();
+});
+
+test('rows below target come with most breaches first', () => {
+  const rows = rowsBelowTarget(madeReport({ seed: 1, outage: { startHour: 16, endHour: 19 } }));
+  expect(rows.map((row) => `${row.srv} ${row.generation}`)).toEqual(['4.8.1 SMETS2', '4.1.1 SMETS1']);
+});

@@ -1,0 +1,164 @@
+import { formatCount, formatMeasured, formatPeriod, formatSeconds, formatShare, nameOfRow } from './format.ts';
+import type { MeasureRow, NetworkRow, Report, ThresholdRow, TrtRow } from './report.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** The verdict as the sentence that a planner takes away, with the finding that decided it. Ends with a full stop. */
+export function verdictSentence(report: Report): string {
+  const scope = report.run.complete ? 'on this demand and these networks' : 'in the part that was simulated';
+  if (report.verdict === 'held') return heldSentence(report, scope);
+  if (report.verdict === 'broken') return brokenSentence(report, scope);
+  return undecidedSentence(report, scope);
+}
+
+/** What the reader must know before trusting a figure: a partial run, a sample. Whole sentences, often none. */
+export function cautions(report: Report): string[] {
+  const { complete, sample } = report.run;
+  const notes: string[] = [];
+  if (!complete) notes.push('Partial report: the run was stopped before its end.');
+  if (sample !== null) {
+    const cells = `${formatCount(sample.cells)} of ${formatCount(sample.cellsAll)}`;
+    const from = sample.oneIn > 1 ? `1 in ${formatCount(sample.oneIn)} cells (${cells})` : `${cells} cells`;
+    const ranges = report.trt.some((row) => row.interval !== undefined) ? '; ranges are 95 % confidence intervals' : '';
+    notes.push(`Estimated from ${from}: counts are scaled to the fleet${ranges}.`);
+  }
+  return notes;
+}
+
+/** The breaches of one network in one hour. */
+export type Breaches = { startMs: number; endMs: number; network: string; count: number };
+
+/** The first hour with a breach and the network that had most breaches in it. */
+export function firstBreaches(report: Report): Breaches | null {
+  const hours = hoursWithBreaches(report);
+  return hours.sort((a, b) => a.startMs - b.startMs || b.count - a.count)[0] ?? null;
+}
+
+/** The hour and network with most breaches, the earliest of equals. */
+export function mostBreaches(report: Report): Breaches | null {
+  const hours = hoursWithBreaches(report);
+  return hours.sort((a, b) => b.count - a.count || a.startMs - b.startMs)[0] ?? null;
+}
+
+function hoursWithBreaches({ networks, series }: Report): Breaches[] {
+  return networks.flatMap((network) =>
+    network.breachesByHour.flatMap((count, hour) => {
+      const startMs = series.startMs + hour * HOUR_MS;
+      return count > 0 ? [{ startMs, endMs: startMs + HOUR_MS, network: network.name, count }] : [];
+    }),
+  );
+}
+
+/** The network to look at first: most breaches, then the highest utilisation. */
+export function worstNetwork(report: Report): NetworkRow | null {
+  const byTrouble = [...report.networks].sort(
+    (a, b) => sumOf(b.breachesByHour) - sumOf(a.breachesByHour) || b.utilisationPeak - a.utilisationPeak,
+  );
+  return byTrouble[0] ?? null;
+}
+
+export type Levels = { target: number; minimum: number };
+
+/** Target and minimum service level that a row answers to; null where its measure was not taken. */
+export function levelsFor(report: Report, mode: MeasureRow['measure']): Levels | null {
+  return report.measures.find((row) => row.measure === mode) ?? null;
+}
+
+export type Standing = 'on-target' | 'below-target' | 'below-minimum' | 'no-level';
+
+export function standingOf(share: number | null, levels: Levels | null): Standing {
+  if (levels === null || share === null) return 'no-level';
+  if (share < levels.minimum) return 'below-minimum';
+  return share < levels.target ? 'below-target' : 'on-target';
+}
+
+/**
+ * Share of a row's requests answered within the TRT, of those whose outcome is known: in a complete run all of them.
+ * Null where no outcome is known.
+ */
+export function shareWithin(row: { withinTrt: number; breaches: number }): number | null {
+  const settled = row.withinTrt + row.breaches;
+  return settled === 0 ? null : row.withinTrt / settled;
+}
+
+/** Rows below their target, most breaches first. */
+export function rowsBelowTarget(report: Report): TrtRow[] {
+  return report.trt
+    .filter((row) => row.breaches > 0 && isBelow(standingOf(shareWithin(row), levelsFor(report, row.mode))))
+    .sort((a, b) => b.breaches - a.breaches);
+}
+
+/** Accepted requests of the run and how many of them were answered within their TRT. */
+export function totalsOf(rows: readonly TrtRow[]): {
+  requests: number;
+  withinTrt: number;
+  breaches: number;
+  open: number;
+} {
+  return {
+    requests: sumOf(rows.map((row) => row.requests)),
+    withinTrt: sumOf(rows.map((row) => row.withinTrt)),
+    breaches: sumOf(rows.map((row) => row.breaches)),
+    open: sumOf(rows.map((row) => row.open)),
+  };
+}
+
+export function sumOf(numbers: readonly number[]): number {
+  let sum = 0;
+  for (const value of numbers) sum += value;
+  return sum;
+}
+
+function isBelow(standing: Standing): boolean {
+  return standing === 'below-target' || standing === 'below-minimum';
+}
+
+function heldSentence(report: Report, scope: string): string {
+  const totals = totalsOf(report.trt);
+  const sentence = `The Target Response Times hold ${scope}`;
+  if (totals.requests === 0) return `${sentence}: no request was accepted, so none was late.`;
+  const requests = `${formatCount(totals.requests)} accepted requests`;
+  if (totals.breaches === 0) return `${sentence}: not one of ${requests} was late.`;
+  const share = formatShare(shareWithin(totals));
+  return `${sentence}: ${share} of ${requests} in time, every threshold kept.${breachSentence(report)}`;
+}
+
+function brokenSentence(report: Report, scope: string): string {
+  const [worst, ...others] = rowsBelowTarget(report);
+  if (worst === undefined) {
+    const broken = report.thresholds.find((threshold) => threshold.verdict === 'broken');
+    const what = broken === undefined ? '' : `: ${broken.expression} was measured as ${measuredText(broken)}`;
+    return `A threshold is broken ${scope}${what}.${breachSentence(report)}`;
+  }
+  const reached = `${formatShare(shareWithin(worst))} within ${formatSeconds(worst.trtSeconds)}`;
+  const more =
+    others.length === 0 ? '' : `; ${others.length} more ${others.length === 1 ? 'row is' : 'rows are'} below target`;
+  return `The Target Response Times break ${scope}: ${nameOfRow(worst)} reaches ${reached}${more}.${breachSentence(report)}`;
+}
+
+function undecidedSentence(report: Report, scope: string): string {
+  const open = report.thresholds.find((threshold) => threshold.verdict === 'undecided');
+  const sentence = `Whether the Target Response Times hold ${scope} is undecided`;
+  if (open === undefined) return `${sentence}.`;
+  if (open.value === null) return `${sentence}: nothing was measured to judge ${open.expression} on.`;
+  return `${sentence}: ${open.expression} was measured as ${measuredText(open)}. Simulating more cells narrows it.`;
+}
+
+/** Where and when it starts, and where and when it is worst. */
+function breachSentence(report: Report): string {
+  const first = firstBreaches(report);
+  const most = mostBreaches(report);
+  if (first === null || most === null) return '';
+  const when = (hour: Breaches): string => `${formatPeriod(hour.startMs, hour.endMs)} UTC in ${hour.network}`;
+  if (first.startMs === most.startMs) return ` First breach, and most breaches: ${when(most)}.`;
+  return ` First breach: ${when(first)}. Most breaches: ${when(most)}.`;
+}
+
+/** `97.2 % (96.8 % to 97.9 %)`, or a dash where nothing was measured. */
+export function measuredText(threshold: ThresholdRow): string {
+  if (threshold.value === null) return 'not measured';
+  const value = formatMeasured(threshold.value, threshold.expression);
+  if (threshold.interval === undefined) return value;
+  const [low, high] = threshold.interval.map((bound) => formatMeasured(bound, threshold.expression));
+  return `${value} (${low} to ${high})`;
+}

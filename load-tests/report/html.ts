@@ -1,0 +1,260 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { drawCompliance } from './charts/compliance.ts';
+import { PAGE_ROOM, PANEL_ROOM, PHONE_ROOM, type Room } from './charts/drawing.ts';
+import { drawHeatMap, HEAT_STEPS, hoursPerCell } from './charts/heat-map.ts';
+import { drawLatency } from './charts/latency.ts';
+import { drawLedger } from './charts/ledger-flow.ts';
+import { drawNetwork } from './charts/network-panel.ts';
+import { queueHigh } from './charts/queues.ts';
+import { spanOf } from './charts/time-axis.ts';
+import { cautions, mostBreaches, shareWithin, totalsOf, verdictSentence } from './findings.ts';
+import { formatCount, formatDay, formatShare } from './format.ts';
+import { foreign, type Markup, markup, NOTHING, trusted } from './markup.ts';
+import type { Report, Verdict } from './report.ts';
+import { runFacts, settingsInForce } from './run-facts.ts';
+import { folded } from './table.ts';
+import {
+  breachTable,
+  latencyTable,
+  loadTable,
+  measureTable,
+  networkTable,
+  thresholdTable,
+  trtTable,
+  userTable,
+} from './tables.ts';
+
+const STYLE = readFileSync(new URL('./page.css', import.meta.url), 'utf8');
+const SCRIPT = readFileSync(new URL('./page.js', import.meta.url), 'utf8');
+
+/**
+ * The report as one HTML file that needs nothing else: it opens from disk, fetches nothing (its content security policy
+ * forbids it) and is well-formed XML but for the doctype.
+ */
+export function renderHtml(report: Report): string {
+  const policy = `default-src 'none'; style-src '${hashOf(STYLE)}'; script-src '${hashOf(SCRIPT)}'; base-uri 'none'; form-action 'none'`;
+  const page = markup`<html lang="en-GB">
+<head>
+<meta charset="utf-8"/>
+<meta http-equiv="Content-Security-Policy" content="${policy}"/>
+<meta name="viewport" content="width=device-width, initial-scale=1"/>
+<meta name="color-scheme" content="light dark"/>
+<meta name="generator" content="mdr ${report.run.version}"/>
+<title>${VERDICT_WORDS[report.verdict]}: ${report.scenario.title}</title>
+<style>${trusted(STYLE)}</style>
+</head>
+<body>
+<a class="skip" href="#verdict">Skip to the verdict</a>
+${pageHead(report)}
+<main>
+${verdictBanner(report)}
+${keyFigures(report)}
+${contents()}
+${sections(report)}
+</main>
+<script>${trusted(SCRIPT)}</script>
+</body>
+</html>
+`;
+  return `<!DOCTYPE html>\n${page.markup}`;
+}
+
+const VERDICT_WORDS: Record<Verdict, string> = { held: 'Held', broken: 'Broken', undecided: 'Undecided' };
+const VERDICT_SIGNS: Record<Verdict, string> = { held: '✓', broken: '✕', undecided: '?' };
+
+function hashOf(text: string): string {
+  return `sha256-${createHash('sha256').update(text).digest('base64')}`;
+}
+
+function pageHead({ scenario, run }: Report): Markup {
+  const days = scenario.days === 1 ? '1 day' : `${formatCount(scenario.days)} days`;
+  return markup`<header>
+<p class="kicker">mdr plan · <bdi>${scenario.name}</bdi></p>
+<h1>${foreign(scenario.title)}</h1>
+<p class="lead">${foreign(scenario.description)}</p>
+<p class="meta">${formatCount(scenario.meters)} meters · ${days} from ${formatDay(scenario.firstDay)} · matrix ${foreign(scenario.matrix)} · seed ${String(run.seed)} · times in UTC</p>
+</header>`;
+}
+
+function verdictBanner(report: Report): Markup {
+  const notes = cautions(report).map(
+    (note) => markup`<p class="caution"><span aria-hidden="true">▲</span> ${note}</p>`,
+  );
+  return markup`<section id="verdict" class="verdict ${report.verdict}" aria-labelledby="verdict-word">
+<h2 id="verdict-word"><span class="sign" aria-hidden="true">${VERDICT_SIGNS[report.verdict]}</span> ${VERDICT_WORDS[report.verdict]}</h2>
+<p>${verdictSentence(report)}</p>
+</section>
+${notes.length === 0 ? NOTHING : markup`<div class="cautions" role="note">${notes}</div>`}`;
+}
+
+function keyFigures(report: Report): Markup {
+  const totals = totalsOf(report.trt);
+  const [busiest] = [...report.networks].sort((a, b) => b.utilisationPeak - a.utilisationPeak);
+  const estimated = report.run.sample === null ? '' : 'estimated';
+  const figures: [name: string, value: string, note: string][] = [
+    ['Accepted requests', formatCount(totals.requests), estimated],
+    ['Answered within TRT', formatShare(shareWithin(totals)), estimated],
+    ['Breaches', formatCount(report.ledger.breaches), estimated],
+  ];
+  if (busiest !== undefined) {
+    figures.push(['Highest utilisation of a network', formatShare(busiest.utilisationPeak, 1), busiest.name]);
+  }
+  const items = figures.map(
+    ([name, value, note]) =>
+      markup`<div><dt>${name}</dt><dd>${value}${note === '' ? NOTHING : markup` <small>${foreign(note)}</small>`}</dd></div>`,
+  );
+  return markup`<dl class="key-figures">${items}</dl>`;
+}
+
+const SECTIONS = [
+  ['thresholds', 'Thresholds'],
+  ['trt', 'Target Response Times'],
+  ['breaches', 'Breaches'],
+  ['latency', 'Latency'],
+  ['networks', 'Networks'],
+  ['requests', 'Requests'],
+  ['users', 'Users'],
+  ['measures', 'Performance Measures'],
+  ['settings', 'Settings'],
+  ['run', 'Run'],
+] as const;
+
+function contents(): Markup {
+  const links = SECTIONS.map(([id, name]) => markup`<li><a href="#${id}">${name}</a></li>`);
+  return markup`<nav aria-label="Sections"><ul>${links}</ul></nav>`;
+}
+
+function section(id: (typeof SECTIONS)[number][0], heading: string, lead: Markup | string, content: Markup): Markup {
+  return markup`<section id="${id}" aria-labelledby="${id}-heading">
+<h2 id="${id}-heading">${heading}</h2>
+${lead === '' ? NOTHING : markup`<p class="lead">${lead}</p>`}
+${content}
+</section>
+`;
+}
+
+function sections(report: Report): Markup {
+  return markup`${section('thresholds', 'Thresholds', 'The run is judged on these, one by one.', thresholdTable(report))}${complianceSection(report)}${breachSection(report)}${latencySection(report)}${networkSection(report)}${ledgerSection(report)}${userSection(report)}${measureSection(report)}${section('settings', 'Settings in force', '', settingsInForce(report))}${section('run', 'This run', '', runFacts(report))}`;
+}
+
+function twice(draw: (room: Room) => Markup, wide: Room = PAGE_ROOM): Markup {
+  return markup`${draw(wide)}${draw(PHONE_ROOM)}`;
+}
+
+/** A chart over time with its data by hour, which the page's script also reads the hour pointed at from. */
+function timed(chart: Markup, heading: string, data: Markup): Markup {
+  return markup`<figure class="timed">${chart}<p class="readout" aria-hidden="true"></p>${folded(heading, data)}</figure>`;
+}
+
+function swatch(name: string, label: string): Markup {
+  return markup`<li><svg class="swatch" viewBox="0 0 22 12" width="22" height="12" aria-hidden="true"><g class="${name}"><rect class="fill" width="22" height="12"/><path class="stroke" d="M0 6H22"/><path class="upright" d="M11 0V12"/></g></svg>${label}</li>`;
+}
+
+/** The fill of what was in time without data, for chart and legend. */
+const HATCH = markup`<svg class="unseen" width="0" height="0" aria-hidden="true"><defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="hatch-ground" width="5" height="5"/><rect class="hatch-line" width="2" height="5"/></pattern></defs></svg>`;
+
+function complianceSection(report: Report): Markup {
+  const levels = report.measures[0];
+  const legend = markup`<ul class="legend">${swatch('key-within', 'in time, with data')}${swatch('key-without-data', 'in time, E20 or E21 in place of data')}${swatch('key-late', 'late')}${
+    levels === undefined
+      ? NOTHING
+      : markup`${swatch('key-target', `target ${formatShare(levels.target, 0)}`)}${swatch('key-minimum', `minimum ${formatShare(levels.minimum, 0)}`)}`
+  }${report.run.complete ? NOTHING : swatch('key-unsettled', 'not yet known')}${report.trt.some((row) => row.interval !== undefined) ? swatch('key-range', '95 % interval') : NOTHING}</ul>`;
+  const lead = markup`Accepted requests by Service Request, generation, mode and service, lowest share first<span class="wide-only">; on the right 90 to 100 % close up</span>.`;
+  const chart =
+    report.trt.length === 0
+      ? markup`<p class="nothing">No request was accepted.</p>`
+      : twice((room) => drawCompliance(report, room));
+  return section(
+    'trt',
+    'Target Response Times',
+    lead,
+    markup`${HATCH}<figure>${legend}${chart}</figure>${trtTable(report)}`,
+  );
+}
+
+function breachSection(report: Report): Markup {
+  const steps = HEAT_STEPS.map((least, index) => {
+    const next = HEAT_STEPS[index + 1];
+    const range =
+      next === undefined ? `${formatCount(least)} and more` : `${formatCount(least)} to ${formatCount(next - 1)}`;
+    return swatch(`key-heat-${index + 1}`, range);
+  });
+  const hours = hoursPerCell(spanOf(report), PAGE_ROOM.width - 174);
+  const highest = (mostBreaches(report)?.count ?? 0) * hours;
+  const shown = steps.filter((_, index) => index === 0 || highest >= HEAT_STEPS[index]);
+  const lead = 'By the hour in which the deadline passed, answered or not. An empty cell had no breach.';
+  const legend = markup`<ul class="legend">${swatch('key-heat-none', 'none')}${shown}</ul>`;
+  return section(
+    'breaches',
+    'Breaches by hour and network',
+    report.ledger.breaches === 0 ? 'No request missed its Target Response Time.' : lead,
+    markup`${legend}${timed(
+      twice((room) => drawHeatMap(report, room)),
+      'Breaches by hour as a table',
+      breachTable(report),
+    )}`,
+  );
+}
+
+function latencySection(report: Report): Markup {
+  const legend = markup`<ul class="legend">${swatch('key-p50', 'median')}${swatch('key-p95', '95th percentile')}${swatch('key-max', 'longest')}${swatch('key-trt', 'TRTs in range')}</ul>`;
+  const minutes = report.series.bucketSeconds / 60;
+  const lead = `From receipt to response, for each ${formatCount(minutes)} minutes, on a logarithmic scale. Gaps are times without an answer.`;
+  return section(
+    'latency',
+    'On-demand latency over the run',
+    lead,
+    markup`${legend}${timed(
+      twice((room) => drawLatency(report, room)),
+      'Latency by hour as a table',
+      latencyTable(report),
+    )}`,
+  );
+}
+
+function networkSection(report: Report): Markup {
+  const highest = queueHigh(report.networks);
+  const panels = report.networks.map(
+    (network, index) =>
+      markup`<div class="panel"><h3>${foreign(network.name)}</h3>${timed(
+        twice((room) => drawNetwork(report, index, highest, room), PANEL_ROOM),
+        'By hour as a table',
+        loadTable(report, network),
+      )}</div>
+`,
+  );
+  const outage = report.networks.some((network) => network.outages.length > 0)
+    ? swatch('key-outage', 'outage')
+    : NOTHING;
+  const legend = markup`<ul class="legend">${swatch('key-use', 'exchanges in use')}${swatch('key-on-demand', 'waiting on demand')}${swatch('key-scheduled', 'waiting, scheduled')}${outage}</ul>`;
+  const lead = 'Exchanges in use and what waits for one. All networks share one queue scale.';
+  return section(
+    'networks',
+    'Networks',
+    lead,
+    markup`${networkTable(report)}${legend}<div class="panels">${panels}</div>`,
+  );
+}
+
+function ledgerSection(report: Report): Markup {
+  const { ledger } = report;
+  const lead = `${formatCount(ledger.received)} received = ${formatCount(ledger.answered)} answered + ${formatCount(
+    Object.values(ledger.refused).reduce((sum, count) => sum + count, 0),
+  )} refused + ${formatCount(ledger.quarantined)} quarantined + ${formatCount(ledger.open)} open.`;
+  const chart = ledger.received === 0 ? NOTHING : markup`<figure>${twice((room) => drawLedger(report, room))}</figure>`;
+  return section('requests', 'Where the requests went', lead, chart);
+}
+
+function userSection(report: Report): Markup {
+  const lead =
+    'A first attempt at a data set goes by schedule; on demand only where the schedule failed or cannot serve (MP162 business requirements, 2.6.4). First attempts made on demand are marked ▲.';
+  return section('users', 'Users', lead, userTable(report));
+}
+
+function measureSection(report: Report): Markup {
+  const lead =
+    'Responses within TRT over requests received, by calendar month, against target and minimum service level.';
+  return section('measures', 'Performance Measures', lead, measureTable(report));
+}

@@ -1,0 +1,149 @@
+import type { Generation, Mode, Service } from '#core/matrix.ts';
+
+export type Verdict = 'held' | 'broken' | 'undecided';
+
+/** What a run found: the JSON of `mdr plan --json`, and all that the HTML report and the CSV files are made from. */
+export type Report = {
+  schemaVersion: 1;
+  verdict: Verdict;
+  scenario: {
+    name: string;
+    title: string;
+    description: string;
+    meters: number;
+    /** `2026-03-02`. */
+    firstDay: string;
+    days: number;
+    matrix: string;
+    /** The whole scenario in force, defaults filled in. */
+    settings: Record<string, unknown>;
+  };
+  run: RunFacts;
+  /** received = answered + the sum of refused + quarantined + open. Breaches are of accepted requests. */
+  ledger: Ledger;
+  /** Only rows with at least one request. */
+  trt: TrtRow[];
+  /** Code Performance Measures 1 (on demand) and 2 (scheduled) per calendar month. */
+  measures: MeasureRow[];
+  networks: NetworkRow[];
+  users: UserRow[];
+  thresholds: ThresholdRow[];
+  /** On-demand latency over the run, one row a bucket of `series.bucketSeconds`; empty buckets have count 0. */
+  series: { startMs: number; bucketSeconds: number; onDemand: LatencyPoint[] };
+};
+
+export type RunFacts = {
+  seed: number;
+  /** SHA-256 over everything counted; the same for any number of workers. */
+  digest: string;
+  workers: number;
+  wallSeconds: number;
+  cpuSeconds: number;
+  rssBytesMax: number;
+  version: string;
+  /** False after Ctrl-C: the report then covers `sample.cells` of `sample.cellsAll` cells. */
+  complete: boolean;
+  /** The command that gives this report again. */
+  command: string;
+  machine: { cpu: string; cores: number; memoryBytes: number; platform: string; node: string };
+  /** Present when not every cell was simulated: all counts are then estimates scaled to the fleet. */
+  sample: { oneIn: number; cells: number; cellsAll: number } | null;
+  /** Cells whose simulated cell-days were counted and how many events it took. */
+  events: number;
+  /** Times the run was simulated: more than once where an Anomaly Detection Threshold was exceeded. */
+  passes: number;
+};
+
+export type Ledger = {
+  received: number;
+  answered: number;
+  /** By response code, E1..E19. */
+  refused: Record<string, number>;
+  quarantined: number;
+  open: number;
+  breaches: number;
+  /** Of `answered`: by the device's or network's outcome (I0, E20, E21). */
+  answeredBy: Record<string, number>;
+  /** Half-hourly intervals delivered: 48 a read of a Settlement Day, 46 and 50 at the clock changes in local days. */
+  halfHours: number;
+};
+
+export type TrtRow = {
+  srv: string;
+  generation: Generation;
+  mode: Mode;
+  service: Service;
+  trtSeconds: number;
+  /** Accepted requests, not those refused or held in quarantine. requests = withinTrt + breaches when the run is complete. */
+  requests: number;
+  withinTrt: number;
+  /** Of withinTrt: answered with E20 or E21 in place of data. */
+  withinTrtWithoutData: number;
+  breaches: number;
+  open: number;
+  /** Of answered requests; max is exact, the others come from a histogram (buckets 3 % wide). */
+  seconds: { p50: number; p95: number; p99: number; max: number };
+  /** 95 % interval of withinTrt/requests in a sampled run. */
+  interval?: [number, number];
+};
+
+export type MeasureRow = {
+  /** `2026-03`. */
+  month: string;
+  measure: 'on-demand' | 'scheduled';
+  requests: number;
+  withinTrt: number;
+  share: number;
+  target: number;
+  minimum: number;
+};
+
+export type NetworkRow = {
+  name: string;
+  generation: Generation;
+  meters: number;
+  cells: number;
+  /** Concurrent exchanges over all cells. */
+  exchangesMax: number;
+  utilisationMean: number;
+  utilisationPeak: number;
+  queuePeak: number;
+  bucketSeconds: number;
+  /** Share of exchanges in use, one number a bucket from series.startMs. */
+  utilisation: number[];
+  /** Mean number waiting in the bucket, by class. */
+  queueOnDemand: number[];
+  queueScheduled: number[];
+  /** Breaches by the hour their deadline passed in, one number an hour from series.startMs. */
+  breachesByHour: number[];
+  requestsByHour: number[];
+  outages: { startMs: number; endMs: number; cellsShare: number }[];
+  seconds: { p50: number; p95: number; p99: number; max: number };
+};
+
+export type UserRow = {
+  name: string;
+  mpid: string;
+  role: string;
+  requests: number;
+  refused: number;
+  quarantined: number;
+  withinTrtShare: number | null;
+  /** First attempts at a data set that a schedule could have fetched, and how many of them were made on demand. */
+  firstAttempts: number;
+  firstAttemptsOnDemand: number;
+  firstAttemptsOnDemandShare: number;
+  reRequests: number;
+  /** Requests the User forecast for the run, when the scenario gives a forecast. */
+  forecast: number | null;
+};
+
+export type ThresholdRow = {
+  expression: string;
+  /** Null when nothing was measured that it could be judged on. */
+  value: number | null;
+  interval?: [number, number];
+  verdict: Verdict;
+};
+
+export type LatencyPoint = { count: number; p50: number; p95: number; max: number };

@@ -1,0 +1,76 @@
+import type { AccessTables } from '#core/access-control.ts';
+import { buildDeviceTable, buildUserTable } from '#core/access-tables.ts';
+import { createAnomalyCounters } from '#core/anomaly.ts';
+import type { DeviceId } from '#core/identifiers.ts';
+import { type Matrix, type Role, SERVICES } from '#core/matrix.ts';
+import { buildRegistrationTable } from '#core/registration.ts';
+import { createSchedule, createScheduleBook, type Schedule, type ScheduleBook } from '#core/schedule.ts';
+import type { ScheduleBody } from './duis-request.ts';
+import { type SimulatedMeters, simulateMeters } from './simulated-meter.ts';
+import type { World } from './world.ts';
+
+/** The DCC's desk over one world: what it knows, and what changes from one request to the next. */
+export type Desk = {
+  world: World;
+  matrix: Matrix;
+  tables: AccessTables;
+  deviceRows: Map<DeviceId, number>;
+  schedules: ScheduleBook;
+  nextScheduleId: number;
+  quarantined: number;
+  meters: SimulatedMeters;
+};
+
+/** How a request arrives: what DUIS itself does not say. */
+export type Receipt = {
+  atMs: number;
+  /** Sent for MHHS. An MDR's request always is (DOMAIN section 7). */
+  mhhs: boolean;
+  /** The role that the User acts in; undefined: its only one, or of several the one that may do this. */
+  role?: Role;
+};
+
+export function openDesk(world: World, matrix: Matrix): Desk {
+  const { table: registrations } = buildRegistrationTable(world.registrations);
+  const schedules = createScheduleBook();
+  for (const schedule of world.schedules) createSchedule(schedules, schedule);
+  return {
+    world,
+    matrix,
+    tables: {
+      matrix,
+      convention: world.convention,
+      users: buildUserTable(world.users, registrations),
+      devices: buildDeviceTable(world.devices, registrations),
+      registrations,
+      anomaly: createAnomalyCounters(world.users, matrix),
+    },
+    deviceRows: new Map(world.devices.map(({ id }, row) => [id, row])),
+    schedules,
+    nextScheduleId: Math.max(0, ...world.schedules.map(({ id }) => id)) + 1,
+    quarantined: 0,
+    meters: simulateMeters(world, matrix),
+  };
+}
+
+/** The schedule that a 5.1 would create next. */
+export function draftSchedule(
+  desk: Desk,
+  body: ScheduleBody,
+  owner: { eui: DeviceId; role: Role; service: number },
+): Schedule {
+  const { frequency, startDay, endDay, executionTimeMs, srv, deviceId, window } = body;
+  return {
+    id: desk.nextScheduleId,
+    userEui: owner.eui,
+    role: owner.role,
+    service: SERVICES[owner.service],
+    deviceId,
+    srv,
+    frequency,
+    startDay,
+    ...(endDay === undefined ? {} : { endDay }),
+    ...(executionTimeMs === undefined ? {} : { executionTimeMs }),
+    window,
+  };
+}
