@@ -10,6 +10,7 @@ import { openDesk, type Receipt } from '#services/gateway/desk.ts';
 import { DUIS_VERSION, type DuisRequest, readDuisRequest } from '#services/gateway/duis-request.ts';
 import { duisResponse } from '#services/gateway/duis-response.ts';
 import { readWorld, type World } from '#services/gateway/world.ts';
+import { nowMs } from '#services/platform/clock.ts';
 
 export const summary = 'Says what the DCC answers to DUIS Service Requests, and why';
 
@@ -41,13 +42,9 @@ Examples:
   mdr ask request.xml --world world.yaml --at 2026-03-02T09:00:00Z --mhhs
 `;
 
-/** Runs \`mdr ask\`. Returns the exit code; throws MdrError for what the user can mend. */
+/** Runs `mdr ask`. Returns the exit code; throws MdrError, or what parseArgs throws, for what the user can mend. */
 export async function run(argv: string[]): Promise<number> {
   const options = readOptions(argv);
-  if (options.help) {
-    process.stdout.write(help);
-    return 0;
-  }
   if (options.exampleWorld) {
     process.stdout.write(await readFile(EXAMPLE_WORLD, 'utf8'));
     return 0;
@@ -77,7 +74,6 @@ const EXAMPLE_WORLD = new URL('../docs/using/examples/world.yaml', import.meta.u
 const STDIN = '-';
 
 type Options = {
-  help: boolean;
   exampleWorld: boolean;
   files: string[];
   world: string;
@@ -88,7 +84,18 @@ type Options = {
 };
 
 function readOptions(argv: string[]): Options {
-  const { values, positionals } = parseOptions(argv);
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      world: { type: 'string' },
+      at: { type: 'string' },
+      role: { type: 'string' },
+      mhhs: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      'example-world': { type: 'boolean', default: false },
+    },
+  });
   const atMs = values.at === undefined ? undefined : parseInstant(values.at);
   const role = ROLES.find((one) => one === values.role);
   const faults: Fault[] = [];
@@ -96,12 +103,11 @@ function readOptions(argv: string[]): Options {
     faults.push({ path, ...(value === undefined ? {} : { value }), expected });
   if (values.at !== undefined && atMs === undefined) fault('--at', values.at, 'an instant as 2026-03-02T09:00:00Z');
   if (values.role !== undefined && role === undefined) fault('--role', values.role, `one of ${ROLES.join(', ')}`);
-  const asks = !values.help && !values['example-world'];
+  const asks = !values['example-world'];
   if (asks && values.world === undefined) fault('--world', undefined, 'a world file; --example-world prints one');
   if (asks && positionals.length === 0 && process.stdin.isTTY) fault('FILE', undefined, 'at least one request');
   if (faults.length > 0) throw new MdrError('USAGE', 'mdr ask cannot be run so', faults);
   return {
-    help: values.help,
     exampleWorld: values['example-world'],
     files: positionals.length === 0 ? [STDIN] : positionals,
     world: values.world ?? '',
@@ -112,28 +118,8 @@ function readOptions(argv: string[]): Options {
   };
 }
 
-function parseOptions(argv: string[]) {
-  try {
-    return parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: {
-        world: { type: 'string' },
-        at: { type: 'string' },
-        role: { type: 'string' },
-        mhhs: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-        'example-world': { type: 'boolean', default: false },
-      },
-    });
-  } catch (error) {
-    throw new MdrError('USAGE', (error as Error).message);
-  }
-}
-
 function receiptOf(world: World, { atMs: given, mhhs, role }: Options): Receipt {
-  const atMs = given ?? world.atMs ?? Date.now();
+  const atMs = given ?? world.atMs ?? nowMs();
   if (given === undefined) {
     const source = world.atMs === undefined ? 'now (--at sets another instant)' : "the world's instant";
     warn(`requests are received at ${formatInstant(atMs)}, ${source}`);

@@ -30,9 +30,7 @@ export function formatDay(day: SettlementDay): string {
 /** The Settlement Day that an instant falls in; midnight belongs to the day that it begins. */
 export function dayOf(instantMs: number, convention: DayConvention): SettlementDay {
   const utcDay = Math.floor(instantMs / DAY_MS);
-  if (convention === 'utc') return utcDay;
-  const summer = isSummer(utcDay, instantMs - utcDay * DAY_MS < HOUR_MS ? 0 : 1);
-  return summer ? Math.floor((instantMs + HOUR_MS) / DAY_MS) : utcDay;
+  return convention === 'utc' ? utcDay : localDay(utcDay, instantMs - utcDay * DAY_MS);
 }
 
 /** The instant at which the day begins. */
@@ -156,6 +154,12 @@ function yearOfEraOf(dayOfEra: number): number {
 
 function isLeapYear(year: number): boolean {
   return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
+}
+
+// In summer the last hour of a UTC day is the next day's first. Takes small integers: access control asks this of
+// every request, and an instant handed to a call would be boxed.
+function localDay(utcDay: SettlementDay, utcMsOfDay: number): SettlementDay {
+  return utcMsOfDay >= DAY_MS - HOUR_MS && isSummer(utcDay, 1) ? utcDay + 1 : utcDay;
 }
 
 // British Summer Time runs from 01:00Z on the last Sunday of March to 01:00Z on the last Sunday of October. `change` is

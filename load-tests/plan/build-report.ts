@@ -250,7 +250,7 @@ function networkRow(result: PlanResult, sums: Sums, n: number): NetworkRow {
     exchangesMax: network.cells * settings.exchangesPerCell,
     utilisationMean: round(busyMs.reduce((sum, ms) => sum + ms, 0) / (offeredMs * buckets), 5),
     utilisationPeak: Math.max(...utilisation),
-    queuePeak: Math.max(...queues[0].map((scheduled, k) => scheduled + queues[1][k])),
+    queuePeak: round(Math.max(...queues[0].map((scheduled, k) => scheduled + queues[1][k])), 3),
     bucketSeconds: bucketMs / 1000,
     utilisation,
     queueScheduled: queues[0],

@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { Piscina } from 'piscina';
 import type { LoadedScenario } from '#load-tests/scenario/load.ts';
+import { every } from '#services/platform/clock.ts';
 import { cutoffsOf, exceeded, sameCutoffs, watch } from './anomaly-cutoffs.ts';
 import type { Cutoffs, Watched } from './cell-simulation.ts';
 import { compileModel, type Model } from './model.ts';
@@ -63,9 +64,9 @@ export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Pro
   const stop = () => Atomics.store(progress, PROGRESS.stop, 1);
   options.signal?.addEventListener('abort', stop);
   let pass = 1;
-  const timer = setInterval(() => {
+  const endProgress = every(PROGRESS_INTERVAL_MS, () => {
     options.onProgress?.({ cellsDone: Atomics.load(progress, PROGRESS.cellsDone), cells: cells.length, pass });
-  }, PROGRESS_INTERVAL_MS);
+  });
   const simulate = (cutoffs: Cutoffs, watched: Watched) => {
     Atomics.store(progress, PROGRESS.cellsDone, 0);
     return simulatePass(pool, model, cells, options.workers, cutoffs, watched);
@@ -97,7 +98,7 @@ export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Pro
       cpuSeconds: (user + system) / 1e6,
     };
   } finally {
-    clearInterval(timer);
+    endProgress();
     options.signal?.removeEventListener('abort', stop);
     await pool.destroy();
   }

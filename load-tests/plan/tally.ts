@@ -2,8 +2,8 @@ import { HISTOGRAM_BUCKETS } from './histogram.ts';
 import type { Model } from './model.ts';
 
 const HOUR_MS = 3_600_000;
-/** On-demand latency over the day is kept coarser than the TRT table's: 8 buckets to each doubling. */
-export const SERIES_SHIFT = 2;
+/** On-demand latency over the day is kept coarser than the TRT table's: 16 buckets to each doubling. */
+export const SERIES_SHIFT = 1;
 export const SERIES_BUCKETS = HISTOGRAM_BUCKETS >> SERIES_SHIFT;
 
 /** What one network's cells add up to. Whole numbers: sums do not depend on the order or the number of workers. */
@@ -42,7 +42,7 @@ export function bucketsOf(model: Model): number {
 
 /** Hours from the first counted midnight to the horizon: deadlines fall in all of them. */
 export function hoursOf(model: Model): number {
-  return Math.ceil((model.horizonMs - model.countedStartMs) / HOUR_MS) + 1;
+  return Math.ceil((model.horizonMs - model.countedStartMs) / HOUR_MS);
 }
 
 /** Periods of the Anomaly Detection Thresholds that the simulation touches. */

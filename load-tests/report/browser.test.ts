@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PAGE_ROOM } from './charts/drawing.ts';
 import { hoursPerCell } from './charts/heat-map.ts';
-import { spanOf } from './charts/time-axis.ts';
 import { madeReport } from './test/made-report.ts';
 import { MAKINGS } from './test/makings.ts';
 import { writeReport } from './write.ts';
@@ -62,7 +62,7 @@ describe.skipIf(!installed)('the report in a browser', () => {
 
     test('has as many marks as there are figures', async () => {
       expect(await count(page, 'svg.wide .trt-bar')).toBe(report.trt.length);
-      const hours = hoursPerCell(spanOf(report), 866);
+      const hours = hoursPerCell(report, PAGE_ROOM);
       const cells = report.networks.map((network) => Math.ceil(network.breachesByHour.length / hours));
       expect(await count(page, 'svg.wide .cell')).toBe(cells.reduce((total, row) => total + row, 0));
       expect(await count(page, 'svg.wide .outage')).toBe(report.networks.flatMap((network) => network.outages).length);
@@ -92,13 +92,13 @@ describe.skipIf(!installed)('the report in a browser', () => {
     const [path] = await writeReport(report, join(directory, 'point'));
     const page = await browser.newPage({ viewport: DESKTOP });
     await page.goto(pathToFileURL(path).href);
-    const { left, width, hours } = (await page.evaluate(`(() => {
+    const { left, width, rows } = (await page.evaluate(`(() => {
       const svg = document.querySelector('[aria-labelledby^="heat-map-wide"]');
       svg.scrollIntoView({ block: 'center' });
-      const { left, right, hours } = svg.dataset;
-      return { left: Number(left), width: right - left, hours: Number(hours) };
-    })()`)) as { left: number; width: number; hours: number };
-    await page.hover('[aria-labelledby^="heat-map-wide"]', { position: { x: left + (width * 5.5) / hours, y: 40 } });
+      const { left, right, rows } = svg.dataset;
+      return { left: Number(left), width: right - left, rows: Number(rows) };
+    })()`)) as { left: number; width: number; rows: number };
+    await page.hover('[aria-labelledby^="heat-map-wide"]', { position: { x: left + (width * 5.5) / rows, y: 40 } });
     const [first] = report.networks;
     const told = await page.locator('#breaches .readout').textContent();
     expect(told?.replaceAll('\u00a0', ' ')).toContain(

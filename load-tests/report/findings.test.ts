@@ -1,13 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  cautions,
-  firstBreaches,
-  mostBreaches,
-  rowsBelowTarget,
-  shareWithin,
-  verdictSentence,
-  worstNetwork,
-} from './findings.ts';
+import { cautions, firstBreaches, mostBreaches, shareWithin, verdictSentence, worstNetwork } from './findings.ts';
 import { madeReport } from './test/made-report.ts';
 
 const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
@@ -29,19 +21,27 @@ describe('the verdict sentence', () => {
   test('an undecided run names the threshold that is open', () => {
     const report = madeReport({ seed: 4, sampleOneIn: 20, lateness: 0.6 });
     expect(report.verdict).toBe('undecided');
-    expect(verdictSentence(report)).toContain('trt.on-demand.share >= 99 %');
+    expect(verdictSentence(report)).toContain('withinTrt{mode=on-demand} >= 0.99');
   });
 
   test('a run stopped before its end speaks only of what was simulated', () => {
     expect(verdictSentence(madeReport({ seed: 5, complete: false }))).toContain('in the part that was simulated');
   });
 
+  test('late rows are not blamed for a threshold that judges something else', () => {
+    const report = madeReport({ seed: 1, outage: { startHour: 16, endHour: 19 } });
+    report.thresholds = [{ expression: 'firstOnDemand <= 0', value: 0.02, verdict: 'broken' }];
+    expect(plain(verdictSentence(report))).toMatch(
+      /^A threshold is broken .*: firstOnDemand <= 0 was measured as 2\.00 %\./,
+    );
+  });
+
   test('a threshold that breaks while every row is on target is named instead of a row', () => {
     const report = madeReport({ seed: 2, calm: true });
     report.verdict = 'broken';
-    report.thresholds = [{ expression: 'queue <= 10', value: 12, verdict: 'broken' }];
+    report.thresholds = [{ expression: 'quarantined <= 10', value: 12, verdict: 'broken' }];
     expect(verdictSentence(report)).toBe(
-      'A threshold is broken on this demand and these networks: queue <= 10 was measured as 12.',
+      'A threshold is broken on this demand and these networks: quarantined <= 10 was measured as 12.',
     );
   });
 });
@@ -72,9 +72,4 @@ test('the first hour with a breach is found over all networks, the larger of equ
 test('a share is of the requests whose outcome is known', () => {
   expect(shareWithin({ withinTrt: 9, breaches: 1 })).toBe(0.9);
   expect(shareWithin({ withinTrt: 0, breaches: 0 })).toBeNull();
-});
-
-test('rows below target come with most breaches first', () => {
-  const rows = rowsBelowTarget(madeReport({ seed: 1, outage: { startHour: 16, endHour: 19 } }));
-  expect(rows.map((row) => `${row.srv} ${row.generation}`)).toEqual(['4.8.1 SMETS2', '4.1.1 SMETS1']);
 });

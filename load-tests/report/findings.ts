@@ -1,5 +1,6 @@
-import { formatCount, formatMeasured, formatPeriod, formatSeconds, formatShare, nameOfRow } from './format.ts';
-import type { MeasureRow, NetworkRow, Report, ThresholdRow, TrtRow } from './report.ts';
+import { formatCount, formatPeriod, formatSeconds, formatShare, nameOfRow } from './format.ts';
+import type { MeasureRow, NetworkRow, Report, TrtRow } from './report.ts';
+import { measuredText, rowsJudgedBy } from './thresholds.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -81,13 +82,6 @@ export function shareWithin(row: { withinTrt: number; breaches: number }): numbe
   return settled === 0 ? null : row.withinTrt / settled;
 }
 
-/** Rows below their target, most breaches first. */
-export function rowsBelowTarget(report: Report): TrtRow[] {
-  return report.trt
-    .filter((row) => row.breaches > 0 && isBelow(standingOf(shareWithin(row), levelsFor(report, row.mode))))
-    .sort((a, b) => b.breaches - a.breaches);
-}
-
 /** Accepted requests of the run and how many of them were answered within their TRT. */
 export function totalsOf(rows: readonly TrtRow[]): {
   requests: number;
@@ -109,10 +103,6 @@ export function sumOf(numbers: readonly number[]): number {
   return sum;
 }
 
-function isBelow(standing: Standing): boolean {
-  return standing === 'below-target' || standing === 'below-minimum';
-}
-
 function heldSentence(report: Report, scope: string): string {
   const totals = totalsOf(report.trt);
   const sentence = `The Target Response Times hold ${scope}`;
@@ -124,16 +114,30 @@ function heldSentence(report: Report, scope: string): string {
 }
 
 function brokenSentence(report: Report, scope: string): string {
-  const [worst, ...others] = rowsBelowTarget(report);
+  const broken = report.thresholds.filter((threshold) => threshold.verdict === 'broken');
+  const judged = new Set(broken.flatMap(({ expression }) => rowsJudgedBy(expression, report.trt)));
+  const [worst, ...others] = latestRows(report, [...judged]);
   if (worst === undefined) {
-    const broken = report.thresholds.find((threshold) => threshold.verdict === 'broken');
-    const what = broken === undefined ? '' : `: ${broken.expression} was measured as ${measuredText(broken)}`;
-    return `A threshold is broken ${scope}${what}.${breachSentence(report)}`;
+    const what = broken.map((threshold) => `${threshold.expression} was measured as ${measuredText(threshold)}`);
+    const which = broken.length === 1 ? 'A threshold is' : 'Thresholds are';
+    return `${which} broken ${scope}: ${what.join('; ')}.${breachSentence(report)}`;
   }
   const reached = `${formatShare(shareWithin(worst))} within ${formatSeconds(worst.trtSeconds)}`;
-  const more =
-    others.length === 0 ? '' : `; ${others.length} more ${others.length === 1 ? 'row is' : 'rows are'} below target`;
+  const below = others.filter((row) => isBelowTarget(report, row)).length;
+  const more = below === 0 ? '' : `; ${below} more ${below === 1 ? 'row is' : 'rows are'} below target`;
   return `The Target Response Times break ${scope}: ${nameOfRow(worst)} reaches ${reached}${more}.${breachSentence(report)}`;
+}
+
+/** Rows with breaches: those below their target first, then most breaches first. */
+function latestRows(report: Report, rows: readonly TrtRow[]): TrtRow[] {
+  return rows
+    .filter((row) => row.breaches > 0)
+    .sort((a, b) => Number(isBelowTarget(report, b)) - Number(isBelowTarget(report, a)) || b.breaches - a.breaches);
+}
+
+function isBelowTarget(report: Report, row: TrtRow): boolean {
+  const standing = standingOf(shareWithin(row), levelsFor(report, row.mode));
+  return standing === 'below-target' || standing === 'below-minimum';
 }
 
 function undecidedSentence(report: Report, scope: string): string {
@@ -152,13 +156,4 @@ function breachSentence(report: Report): string {
   const when = (hour: Breaches): string => `${formatPeriod(hour.startMs, hour.endMs)} UTC in ${hour.network}`;
   if (first.startMs === most.startMs) return ` First breach, and most breaches: ${when(most)}.`;
   return ` First breach: ${when(first)}. Most breaches: ${when(most)}.`;
-}
-
-/** `97.2 % (96.8 % to 97.9 %)`, or a dash where nothing was measured. */
-export function measuredText(threshold: ThresholdRow): string {
-  if (threshold.value === null) return 'not measured';
-  const value = formatMeasured(threshold.value, threshold.expression);
-  if (threshold.interval === undefined) return value;
-  const [low, high] = threshold.interval.map((bound) => formatMeasured(bound, threshold.expression));
-  return `${value} (${low} to ${high})`;
 }

@@ -5,7 +5,6 @@ import {
   formatCompact,
   formatCount,
   formatDay,
-  formatMeasured,
   formatPeriod,
   formatSeconds,
   formatShare,
@@ -71,13 +70,6 @@ test.each([
 ])('a run of %d seconds took %s', (seconds, text) => expect(plain(formatWallTime(seconds))).toBe(text));
 
 test('memory is written in its decimal unit', () => expect(plain(formatBytes(412_000_000))).toBe('412 MB'));
-
-test('a threshold is written in the unit of its expression', () => {
-  expect(plain(formatMeasured(0.99971, 'share >= 99 %'))).toBe('99.97 %');
-  expect(plain(formatMeasured(31.25, 'p95 <= 30 s'))).toBe('31.3 s');
-  expect(formatMeasured(1200, 'ledger.open <= 10')).toBe('1,200');
-  expect(formatMeasured(0.99997, 'share >= 0.99')).toBe('0.99997');
-});
 
 test('a period names its dates only where it must, and midnight as the end of its day', () => {
   const start = Date.UTC(2026, 2, 2, 17);

@@ -87,13 +87,6 @@ export function formatNumber(value: number): string {
   return String(Number(value.toPrecision(6)));
 }
 
-/** A threshold's value in the unit that its expression is written in: `%` makes it a share, `s` seconds. */
-export function formatMeasured(value: number, expression: string): string {
-  if (expression.includes('%')) return formatShare(value);
-  if (/\d\s*(s|seconds)\b/.test(expression)) return formatSeconds(value);
-  return formatNumber(value);
-}
-
 const WEEKDAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 

@@ -103,7 +103,7 @@ describe.each(Object.entries(MAKINGS))('the page of %s', (_, making) => {
       expect(figures.at(-1)).toBe(sum(network.breachesByHour));
     }
     const answers = sum(report.series.onDemand.map((point) => point.count));
-    expect(sum(column(found.get('On-demand latency by hour')!, 'Answers').slice(0, -1))).toBe(answers);
+    expect(sum(column(found.get('On-demand latency over time')!, 'Answers').slice(0, -1))).toBe(answers);
     expect(column(found.get('Conduct of each User')!, 'Requests')).toEqual(report.users.map((row) => row.requests));
     expect(found.get('Thresholds of the scenario')).toHaveLength(report.thresholds.length + 1);
   });

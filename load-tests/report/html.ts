@@ -7,7 +7,7 @@ import { drawLatency } from './charts/latency.ts';
 import { drawLedger } from './charts/ledger-flow.ts';
 import { drawNetwork } from './charts/network-panel.ts';
 import { queueHigh } from './charts/queues.ts';
-import { spanOf } from './charts/time-axis.ts';
+import { breachSpan } from './charts/time-axis.ts';
 import { cautions, mostBreaches, shareWithin, totalsOf, verdictSentence } from './findings.ts';
 import { formatCount, formatDay, formatShare } from './format.ts';
 import { foreign, type Markup, markup, NOTHING, trusted } from './markup.ts';
@@ -25,8 +25,12 @@ import {
   userTable,
 } from './tables.ts';
 
-const STYLE = readFileSync(new URL('./page.css', import.meta.url), 'utf8');
-const SCRIPT = readFileSync(new URL('./page.js', import.meta.url), 'utf8');
+const STYLE = ['palette.css', 'layout.css', 'tables.css', 'charts.css', 'media.css'].map(pageFile).join('');
+const SCRIPT = pageFile('readout.js');
+
+function pageFile(name: string): string {
+  return readFileSync(new URL(`./page/${name}`, import.meta.url), 'utf8');
+}
 
 /**
  * The report as one HTML file that needs nothing else: it opens from disk, fetches nothing (its content security policy
@@ -155,12 +159,7 @@ function swatch(name: string, label: string): Markup {
 const HATCH = markup`<svg class="unseen" width="0" height="0" aria-hidden="true"><defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="hatch-ground" width="5" height="5"/><rect class="hatch-line" width="2" height="5"/></pattern></defs></svg>`;
 
 function complianceSection(report: Report): Markup {
-  const levels = report.measures[0];
-  const legend = markup`<ul class="legend">${swatch('key-within', 'in time, with data')}${swatch('key-without-data', 'in time, E20 or E21 in place of data')}${swatch('key-late', 'late')}${
-    levels === undefined
-      ? NOTHING
-      : markup`${swatch('key-target', `target ${formatShare(levels.target, 0)}`)}${swatch('key-minimum', `minimum ${formatShare(levels.minimum, 0)}`)}`
-  }${report.run.complete ? NOTHING : swatch('key-unsettled', 'not yet known')}${report.trt.some((row) => row.interval !== undefined) ? swatch('key-range', '95 % interval') : NOTHING}</ul>`;
+  const legend = markup`<ul class="legend">${swatch('key-within', 'in time, with data')}${swatch('key-without-data', 'in time, E20 or E21 in place of data')}${swatch('key-late', 'late')}${levelLegend(report)}${report.run.complete ? NOTHING : swatch('key-unsettled', 'not yet known')}${report.trt.some((row) => row.interval !== undefined) ? swatch('key-range', '95 % interval') : NOTHING}</ul>`;
   const lead = markup`Accepted requests by Service Request, generation, mode and service, lowest share first<span class="wide-only">; on the right 90 to 100 % close up</span>.`;
   const chart =
     report.trt.length === 0
@@ -174,6 +173,22 @@ function complianceSection(report: Report): Markup {
   );
 }
 
+/** Target and minimum, with their figures where both measures have the same. */
+function levelLegend({ measures }: Report): Markup {
+  if (measures.length === 0) return NOTHING;
+  const named = (name: string, levels: readonly number[]): string =>
+    new Set(levels).size === 1 ? `${name} ${formatShare(levels[0], 0)}` : name;
+  const target = named(
+    'target',
+    measures.map((row) => row.target),
+  );
+  const minimum = named(
+    'minimum',
+    measures.map((row) => row.minimum),
+  );
+  return markup`${swatch('key-target', target)}${swatch('key-minimum', minimum)}`;
+}
+
 function breachSection(report: Report): Markup {
   const steps = HEAT_STEPS.map((least, index) => {
     const next = HEAT_STEPS[index + 1];
@@ -181,10 +196,14 @@ function breachSection(report: Report): Markup {
       next === undefined ? `${formatCount(least)} and more` : `${formatCount(least)} to ${formatCount(next - 1)}`;
     return swatch(`key-heat-${index + 1}`, range);
   });
-  const hours = hoursPerCell(spanOf(report), PAGE_ROOM.width - 174);
-  const highest = (mostBreaches(report)?.count ?? 0) * hours;
+  const highest = (mostBreaches(report)?.count ?? 0) * hoursPerCell(report, PHONE_ROOM);
   const shown = steps.filter((_, index) => index === 0 || highest >= HEAT_STEPS[index]);
-  const lead = 'By the hour in which the deadline passed, answered or not. An empty cell had no breach.';
+  const span = breachSpan(report);
+  const runOut =
+    span.demandEndMs < span.endMs
+      ? ' In the run-out nothing more is asked: what was asked before still falls due.'
+      : '';
+  const lead = `By the hour in which the deadline passed, answered or not. An empty cell had no breach.${runOut}`;
   const legend = markup`<ul class="legend">${swatch('key-heat-none', 'none')}${shown}</ul>`;
   return section(
     'breaches',
@@ -192,7 +211,7 @@ function breachSection(report: Report): Markup {
     report.ledger.breaches === 0 ? 'No request missed its Target Response Time.' : lead,
     markup`${legend}${timed(
       twice((room) => drawHeatMap(report, room)),
-      'Breaches by hour as a table',
+      'Breaches as a table',
       breachTable(report),
     )}`,
   );
@@ -208,7 +227,7 @@ function latencySection(report: Report): Markup {
     lead,
     markup`${legend}${timed(
       twice((room) => drawLatency(report, room)),
-      'Latency by hour as a table',
+      'Latency as a table',
       latencyTable(report),
     )}`,
   );
@@ -220,7 +239,7 @@ function networkSection(report: Report): Markup {
     (network, index) =>
       markup`<div class="panel"><h3>${foreign(network.name)}</h3>${timed(
         twice((room) => drawNetwork(report, index, highest, room), PANEL_ROOM),
-        'By hour as a table',
+        'As a table',
         loadTable(report, network),
       )}</div>
 `,
@@ -242,7 +261,7 @@ function ledgerSection(report: Report): Markup {
   const { ledger } = report;
   const lead = `${formatCount(ledger.received)} received = ${formatCount(ledger.answered)} answered + ${formatCount(
     Object.values(ledger.refused).reduce((sum, count) => sum + count, 0),
-  )} refused + ${formatCount(ledger.quarantined)} quarantined + ${formatCount(ledger.open)} open.`;
+  )} refused + ${formatCount(ledger.quarantined)} quarantined + ${formatCount(ledger.open)} open. ${formatCount(ledger.halfHours)} half-hourly intervals were delivered.`;
   const chart = ledger.received === 0 ? NOTHING : markup`<figure>${twice((room) => drawLedger(report, room))}</figure>`;
   return section('requests', 'Where the requests went', lead, chart);
 }

@@ -7,12 +7,16 @@ import type { Report } from './report.ts';
 export function runFacts({ scenario, run }: Report): Markup {
   const { machine, sample } = run;
   const cells = sample === null ? 'all cells' : `${formatCount(sample.cells)} of ${formatCount(sample.cellsAll)} cells`;
+  const passes = run.passes === 1 ? '' : `, ${run.passes} passes as Anomaly Detection Thresholds were exceeded`;
   const facts: [string, Markup | string][] = [
     ['Scenario', foreign(scenario.name)],
     ['Seed', String(run.seed)],
     ['Digest', markup`<code>${run.digest}</code>`],
     ['Version', `mdr ${run.version}`],
-    ['Simulated', `${cells}, ${formatCount(run.events)} events${run.complete ? '' : ', stopped before the end'}`],
+    [
+      'Simulated',
+      `${cells}, ${formatCount(run.events)} events${passes}${run.complete ? '' : ', stopped before the end'}`,
+    ],
     [
       'Took',
       `${formatWallTime(run.wallSeconds)} on ${run.workers} ${run.workers === 1 ? 'worker' : 'workers'} (${formatWallTime(run.cpuSeconds)} of processor time), ${formatBytes(run.rssBytesMax)} of memory at most`,

@@ -2,7 +2,6 @@ import { isResponseCode, RESPONSE_CODES } from '#core/response-codes.ts';
 import {
   cautions,
   levelsFor,
-  measuredText,
   shareWithin,
   standingOf,
   sumOf,
@@ -22,6 +21,7 @@ import {
 } from './format.ts';
 import { printable } from './markup.ts';
 import type { Report, TrtRow, Verdict } from './report.ts';
+import { measuredText } from './thresholds.ts';
 
 export type Terminal = { colour: boolean; columns: number };
 

@@ -1,7 +1,7 @@
+import { bucketsPerRow } from './charts/time-axis.ts';
 import { levelsFor, type Standing, shareWithin, standingOf, sumOf, totalsOf } from './findings.ts';
 import {
   formatCount,
-  formatMeasured,
   formatPeriod,
   formatSeconds,
   formatShare,
@@ -13,6 +13,7 @@ import {
 import { foreign, type Markup, markup, NOTHING } from './markup.ts';
 import type { MeasureRow, NetworkRow, Report, ThresholdRow, TrtRow, UserRow, Verdict } from './report.ts';
 import { type Column, table } from './table.ts';
+import { formatMeasured, intervalText, metricOf } from './thresholds.ts';
 
 const VERDICT_SIGNS: Record<Verdict, string> = { held: '✓', broken: '✕', undecided: '?' };
 const STANDING_WORDS: Record<Standing, string> = {
@@ -32,7 +33,11 @@ export function standingMark(standing: Standing): Markup {
 
 export function thresholdTable(report: Report): Markup {
   const sampled = report.thresholds.some((row) => row.interval !== undefined);
-  const interval: Column<ThresholdRow> = { head: '95 % interval', figures: true, cell: intervalText };
+  const interval: Column<ThresholdRow> = {
+    head: '95 % interval',
+    figures: true,
+    cell: ({ interval: bounds, expression }) => (bounds === undefined ? MISSING : intervalText(bounds, expression)),
+  };
   return table<ThresholdRow>(
     'Thresholds of the scenario',
     [
@@ -44,14 +49,10 @@ export function thresholdTable(report: Report): Markup {
       },
       ...(sampled ? [interval] : []),
       { head: 'Verdict', cell: ({ verdict }) => verdictMark(verdict) },
+      { head: 'What it judges', cell: ({ expression }) => metricOf(expression)?.says.replaceAll('`', '') ?? '' },
     ],
     report.thresholds,
   );
-}
-
-function intervalText({ interval, expression }: ThresholdRow): string {
-  if (interval === undefined) return MISSING;
-  return interval.map((bound) => formatMeasured(bound, expression)).join(' to ');
 }
 
 export function trtTable(report: Report): Markup {
@@ -70,8 +71,8 @@ export function trtTable(report: Report): Markup {
       figure('TRT', (row) => formatSeconds(row.trtSeconds)),
       figure('Requests', (row) => formatCount(row.requests)),
       figure('Within TRT', (row) => formatCount(row.withinTrt)),
-      { head: 'Share', figures: true, cell: (row) => shareCell(report, row) },
       figure('of it without data', (row) => formatCount(row.withinTrtWithoutData)),
+      { head: 'Share', figures: true, cell: (row) => shareCell(report, row) },
       figure('Breaches', (row) => formatCount(row.breaches)),
       figure('Open', (row) => formatCount(row.open)),
       latency('p50'),
@@ -88,8 +89,8 @@ export function trtTable(report: Report): Markup {
       '',
       formatCount(totals.requests),
       formatCount(totals.withinTrt),
-      formatShare(shareWithin(totals)),
       withoutData,
+      formatShare(shareWithin(totals)),
       formatCount(totals.breaches),
       formatCount(totals.open),
       '',
@@ -187,98 +188,78 @@ export function measureTable(report: Report): Markup {
       { head: 'Measure', cell: ({ measure }) => (measure === 'on-demand' ? '1, on demand' : '2, scheduled') },
       figure('Requests', (row) => formatCount(row.requests)),
       figure('Within TRT', (row) => formatCount(row.withinTrt)),
-      figure('Share', (row) => formatShare(row.share)),
+      figure('Share', (row) => (row.requests === 0 ? MISSING : formatShare(row.share))),
       figure('Target', (row) => formatShare(row.target, 0)),
       figure('Minimum', (row) => formatShare(row.minimum, 0)),
-      { head: 'Level', cell: (row) => standingMark(standingOf(row.share, row)) },
+      { head: 'Level', cell: (row) => standingMark(standingOf(row.requests === 0 ? null : row.share, row)) },
     ],
     report.measures,
   );
 }
 
-const HOUR_MS = 3_600_000;
+/** A row of a chart's data: the buckets from `first` up to `end`. */
+type Stretch = { startMs: number; endMs: number; first: number; end: number };
 
-type HourOf<Value> = { startMs: number; value: Value };
-const hourColumn: Column<HourOf<unknown>> = {
-  head: 'Hour (UTC)',
-  cell: ({ startMs }) => formatPeriod(startMs, startMs + HOUR_MS),
-};
+function stretchesOf(startMs: number, bucketSeconds: number, buckets: number): Stretch[] {
+  const perRow = bucketsPerRow(bucketSeconds);
+  return Array.from({ length: Math.ceil(buckets / perRow) }, (_, row) => {
+    const first = row * perRow;
+    const end = Math.min(buckets, first + perRow);
+    return { startMs: startMs + first * bucketSeconds * 1000, endMs: startMs + end * bucketSeconds * 1000, first, end };
+  });
+}
+
+const timeColumn: Column<Stretch> = { head: 'Time (UTC)', cell: ({ startMs, endMs }) => formatPeriod(startMs, endMs) };
+
+function stretchFigure(head: string, of: (stretch: Stretch) => string): Column<Stretch> {
+  return { head, figures: true, cell: of };
+}
 
 export function breachTable(report: Report): Markup {
-  const hours = hoursOf(report, Math.max(0, ...report.networks.map((network) => network.breachesByHour.length)));
-  const rows = hours.map((startMs, hour) => ({ startMs, value: hour }));
-  const columns = report.networks.map(
-    (network): Column<HourOf<number>> => ({
-      head: network.name,
-      figures: true,
-      cell: ({ value }) => formatCount(network.breachesByHour[value] ?? 0),
-    }),
+  const hours = Math.max(0, ...report.networks.map((network) => network.breachesByHour.length));
+  const columns = report.networks.map((network) =>
+    stretchFigure(network.name, ({ first }) => formatCount(network.breachesByHour[first] ?? 0)),
   );
   const totals = report.networks.map((network) => formatCount(sumOf(network.breachesByHour)));
-  return table('Breaches by hour and network', [hourColumn, ...columns], rows, ['All', ...totals]);
+  const rows = stretchesOf(report.series.startMs, 3600, hours);
+  return table('Breaches by hour and network', [timeColumn, ...columns], rows, ['All', ...totals]);
 }
 
 /** Latency by hour: of percentiles only the highest of the hour's buckets can be told. */
 export function latencyTable(report: Report): Markup {
   const { startMs, bucketSeconds, onDemand } = report.series;
-  const perHour = Math.max(1, Math.round(3600 / bucketSeconds));
-  const rows: HourOf<Report['series']['onDemand']>[] = [];
-  for (let first = 0; first < onDemand.length; first += perHour) {
-    rows.push({ startMs: startMs + first * bucketSeconds * 1000, value: onDemand.slice(first, first + perHour) });
-  }
-  const highest = (head: string, figure: 'p50' | 'p95' | 'max'): Column<(typeof rows)[number]> => ({
-    head,
-    figures: true,
-    cell: ({ value }) => {
-      const taken = value.filter((point) => point.count > 0);
+  const highest = (head: string, figure: 'p50' | 'p95' | 'max'): Column<Stretch> =>
+    stretchFigure(head, ({ first, end }) => {
+      const taken = onDemand.slice(first, end).filter((point) => point.count > 0);
       return taken.length === 0 ? MISSING : formatSeconds(Math.max(...taken.map((point) => point[figure])));
-    },
-  });
-  const answers: Column<(typeof rows)[number]> = {
-    head: 'Answers',
-    figures: true,
-    cell: ({ value }) => formatCount(sumOf(value.map((point) => point.count))),
-  };
+    });
+  const answers = stretchFigure('Answers', ({ first, end }) =>
+    formatCount(sumOf(onDemand.slice(first, end).map((point) => point.count))),
+  );
   return table(
-    'On-demand latency by hour',
-    [hourColumn, answers, highest('highest p50', 'p50'), highest('highest p95', 'p95'), highest('max', 'max')],
-    rows,
+    'On-demand latency over time',
+    [timeColumn, answers, highest('highest p50', 'p50'), highest('highest p95', 'p95'), highest('max', 'max')],
+    stretchesOf(startMs, bucketSeconds, onDemand.length),
     ['All', formatCount(sumOf(onDemand.map((point) => point.count))), '', '', ''],
   );
 }
 
 /** Use and queues of one network by hour, means of its buckets. */
 export function loadTable(report: Report, network: NetworkRow): Markup {
-  const perHour = Math.max(1, Math.round(3600 / network.bucketSeconds));
-  const rows = hoursOf(report, Math.ceil(network.utilisation.length / perHour)).map((startMs, hour) => ({
-    startMs,
-    value: hour,
-  }));
-  const mean = (head: string, values: readonly number[], write: (value: number) => string): Column<HourOf<number>> => ({
-    head,
-    figures: true,
-    cell: ({ value }) => write(meanOf(values.slice(value * perHour, (value + 1) * perHour))),
-  });
+  const mean = (head: string, values: readonly number[], write: (value: number) => string): Column<Stretch> =>
+    stretchFigure(head, ({ first, end }) => write(sumOf(values.slice(first, end)) / (end - first)));
   return table(
-    `${network.name} by hour`,
+    `${network.name} over time`,
     [
-      hourColumn,
+      timeColumn,
       mean('In use', network.utilisation, (value) => formatShare(value, 1)),
-      mean('Waiting on demand', network.queueOnDemand, (value) => formatMean(value)),
-      mean('Waiting scheduled', network.queueScheduled, (value) => formatMean(value)),
+      mean('Waiting on demand', network.queueOnDemand, formatMean),
+      mean('Waiting scheduled', network.queueScheduled, formatMean),
     ],
-    rows,
+    stretchesOf(report.series.startMs, network.bucketSeconds, network.utilisation.length),
   );
 }
 
 function formatMean(value: number): string {
   return value > 0 && value < 10 ? value.toFixed(1).replace(/^0\.0$/, '<0.1') : formatCount(value);
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.length === 0 ? Number.NaN : sumOf(values) / values.length;
-}
-
-function hoursOf(report: Report, count: number): number[] {
-  return Array.from({ length: count }, (_, hour) => report.series.startMs + hour * HOUR_MS);
 }

@@ -110,16 +110,21 @@ function locate(
   return { ...fault, file, line: parsed.lineOf(path) };
 }
 
+/** A path without `=` outside brackets, and the value. */
+const SETTING = /^((?:[^=[\]]|\[[^\]]*\])+)=([^]*)$/;
+
 /** `users[AGNA].share=0.5`: a list's member by number, name or MPID; the value is YAML. */
 function applySettings(value: unknown, settings: readonly string[]) {
   const faults: Fault[] = [];
   const paths: string[] = [];
   if (settings.length === 0) return { value, faults, paths };
+  // Defaults first, so that they can be changed by path; what is wrong is found when the whole is checked.
+  validate(value);
   const document = parseDocument('');
   document.contents = document.createNode(value) as never;
   for (const setting of settings) {
-    const equals = setting.indexOf('=', setting.lastIndexOf(']') + 1);
-    const steps = equals < 1 ? undefined : stepsOf(setting.slice(0, equals), value);
+    const [, place, text] = SETTING.exec(setting) ?? [];
+    const steps = place === undefined ? undefined : stepsOf(place, value);
     if (steps === undefined) {
       faults.push({
         file: '--set',
@@ -129,7 +134,7 @@ function applySettings(value: unknown, settings: readonly string[]) {
       continue;
     }
     try {
-      document.setIn(steps, document.createNode(parseYamlValue(setting.slice(equals + 1))));
+      document.setIn(steps, document.createNode(parseYamlValue(text)));
       paths.push(formatPath(steps));
     } catch (error) {
       faults.push({

@@ -123,7 +123,7 @@ const network = closed(
     exchangesPerCell: {
       ...count,
       maximum: 10_000,
-      default: 6,
+      default: 2,
       description: 'Concurrent exchanges with meters in one cell. [assumption]',
     },
     startsPerSecondPerCell: {

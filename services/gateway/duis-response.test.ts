@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { DEFAULT_MATRIX } from '#core/matrix.ts';
 import { parseInstant } from '#core/settlement-day.ts';
 import { answerRequest } from './ask.ts';
@@ -94,16 +94,15 @@ const LINT = spawnSync('xmllint', ['--version']).error === undefined;
 const canValidate = existsSync(XSD) && LINT;
 if (!canValidate) process.stderr.write(`skipped: validation of responses, ${LINT ? `no ${XSD}` : 'no xmllint'}\n`);
 describe.skipIf(!canValidate)('the schemas hold', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'mdr-response-'));
-  afterAll(() => rmSync(folder, { recursive: true }));
-
   function faultsOf(schema: string, documents: readonly string[]): string {
+    const folder = mkdtempSync(join(tmpdir(), 'mdr-response-'));
     const files = documents.map((document, at) => {
       const file = join(folder, `${at}.xml`);
       writeFileSync(file, document);
       return file;
     });
     const lint = spawnSync('xmllint', ['--noout', '--nonet', '--huge', '--schema', join(XSD, schema), ...files]);
+    rmSync(folder, { recursive: true });
     return lint.status === 0 ? '' : String(lint.stderr);
   }
 

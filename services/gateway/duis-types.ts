@@ -1,5 +1,5 @@
 import { parseDeviceId, parseRequestId } from '#core/identifiers.ts';
-import { DAY_MS, parseDay } from '#core/settlement-day.ts';
+import { DAY_MS, parseDay, type SettlementDay } from '#core/settlement-day.ts';
 
 /** A simple type of DUIS_Schema_V5.4.xsd: how its text is read, and what to say when it is none. */
 export type DuisType<T> = { expected: string; parse(text: string): T | undefined };
@@ -23,7 +23,7 @@ export const TIME = type('an xs:time as 00:30:00Z', (text) => {
 });
 
 /** xs:date as a Settlement Day; a zone other than UTC would make it two days and is not taken. */
-export const DATE = type('an xs:date as 2026-03-02, in UTC', (text) => parseDay(collapse(text).replace(/Z$/, '')));
+export const DATE = type('an xs:date as 2026-03-02, in UTC', (text) => parseDate(collapse(text).replace(/Z$/, '')));
 
 /** DUIS `CommandVariant`. */
 export const COMMAND_VARIANT = type('a CommandVariant, 1 to 9', (text) => integer(text, 1, 9));
@@ -79,11 +79,11 @@ function integer(text: string, min: number, max: number): number | undefined {
   return value >= min && value <= max ? value + 0 : undefined;
 }
 
-const TIME_OF_DAY = /^(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,12}))?(Z|[+-]\d{2}:\d{2})?$/;
+const TIME_OF_DAY = /^(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,12}))?(Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00))?$/;
 
 function parseDateTime(text: string): number | undefined {
   const [date, time] = collapse(text).split('T', 2);
-  const day = parseDay(date);
+  const day = parseDate(date);
   const match = TIME_OF_DAY.exec(time ?? '');
   const ms = match === null ? undefined : timeOfDayMs(match);
   return day === undefined || ms === undefined || match === null ? undefined : day * DAY_MS + ms - zoneOffsetMs(match);
@@ -104,8 +104,14 @@ function zoneOffsetMs(match: RegExpExecArray): number {
   return zone.startsWith('-') ? -ms : ms;
 }
 
-// Linear in the text: white space may stand anywhere, so it goes before the form is looked at.
-function isBase64(text: string): boolean {
-  const compact = text.replace(/\s+/g, '');
-  return compact.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(compact);
+/** XML Schema has no year 0. */
+function parseDate(text: string): SettlementDay | undefined {
+  return text.startsWith('0000') ? undefined : parseDay(text);
 }
+
+// White space may stand anywhere in base64; the bits that padding leaves over are 0.
+function isBase64(text: string): boolean {
+  return BASE64.test(text.replace(/\s+/g, ''));
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$/;

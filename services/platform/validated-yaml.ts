@@ -102,13 +102,14 @@ function faultOf(error: ErrorObject): { path: (string | number)[]; fault: Fault 
   return { path, fault: { path: formatPath(path), value: data, expected: expectation(error) } };
 }
 
-function expectation({ keyword, params, schema, message }: ErrorObject): string {
+function expectation({ keyword, params, schema, data, message }: ErrorObject): string {
   switch (keyword) {
     case 'enum':
       return `one of ${(schema as unknown[]).join(', ')}`;
     case 'const':
       return JSON.stringify(schema);
     case 'type':
+      if (schema === 'string' && typeof data === 'number') return `text: write it in quotes, as "${data}"`;
       return `${Array.isArray(schema) ? schema.join(' or ') : String(schema)}`;
     case 'minimum':
     case 'maximum':

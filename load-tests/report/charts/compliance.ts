@@ -125,9 +125,16 @@ function drawCloseUp(row: TrtRow, levels: Levels | null, top: number, x: Scale |
   const marks = inView ? drawLevels(levels, x, top, (ROW_HEIGHT - BAR_HEIGHT) / 2) : NOTHING;
   if (share < CLOSE_UP_LOW)
     return markup`${marks}${text(`off-scale ${standing}`, x(CLOSE_UP_LOW), middle + 4, '◀', told)}`;
-  const low = Math.max(CLOSE_UP_LOW, row.interval?.[0] ?? share);
-  const range = row.interval === undefined ? NOTHING : drawRange([low, row.interval[1]], x, top);
+  const range = row.interval === undefined ? NOTHING : drawCloseUpRange(row.interval, x, top);
   return markup`${marks}${range}<circle class="dot ${standing}" cx="${x(share)}" cy="${middle}" r="4.5"><title>${told}</title></circle>`;
+}
+
+/** The range, with an arrow in place of the end that lies outside the close-up. */
+function drawCloseUpRange([low, high]: readonly [number, number], x: Scale, top: number): Markup {
+  if (low >= CLOSE_UP_LOW) return drawRange([low, high], x, top);
+  const middle = top + BAR_HEIGHT / 2;
+  const [from, to] = [x(CLOSE_UP_LOW), x(high)];
+  return markup`${text('range-beyond', from, middle + 4, '◀')}${line('range', from + 8, middle, to, middle)}${line('range', to, middle - 4, to, middle + 4)}`;
 }
 
 function describe(report: Report, rows: readonly TrtRow[]): string {

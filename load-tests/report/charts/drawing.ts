@@ -13,8 +13,8 @@ export const PAGE_ROOM: Room = { width: 1040, narrow: false };
 export const PANEL_ROOM: Room = { width: 508, narrow: false };
 export const PHONE_ROOM: Room = { width: 352, narrow: true };
 
-/** The time that a drawing's plot shows, from `left` to `right`, so that the page can tell the hour pointed at. */
-export type Plot = { left: number; right: number; hours: number };
+/** Where the rows of a drawing's data table lie, from `left` to `right`: the page tells the one pointed at. */
+export type Plot = { left: number; right: number; rows: number };
 
 /** One SVG with its accessible name and description. */
 export function drawing(caption: Caption, room: Room, height: number, body: Markup, plot?: Plot): Markup {
@@ -22,7 +22,7 @@ export function drawing(caption: Caption, room: Room, height: number, body: Mark
   const timed =
     plot === undefined
       ? NOTHING
-      : markup` data-left="${plot.left}" data-right="${plot.right}" data-hours="${plot.hours}"`;
+      : markup` data-left="${plot.left}" data-right="${plot.right}" data-rows="${plot.rows}"`;
   return markup`<svg class="chart ${room.narrow ? 'narrow' : 'wide'}" viewBox="0 0 ${room.width} ${height}" width="${room.width}" height="${height}"${timed} role="img" aria-labelledby="${id}-title ${id}-desc"><title id="${id}-title">${caption.title}</title><desc id="${id}-desc">${caption.description}</desc>${body}</svg>
 `;
 }

@@ -3,7 +3,7 @@ import { formatCompact, formatCount, formatPeriod } from '../format.ts';
 import { type Markup, markup, NOTHING } from '../markup.ts';
 import type { NetworkRow, Report } from '../report.ts';
 import { box, type Caption, drawing, fitted, type Room, text } from './drawing.ts';
-import { hoursOf, type Span, spanOf, TIME_AXIS_HEIGHT, timeAxis, timeScale } from './time-axis.ts';
+import { breachSpan, rowsIn, type Span, TIME_AXIS_HEIGHT, timeAxis, timeScale } from './time-axis.ts';
 
 const HOUR_MS = 3_600_000;
 const ROW_HEIGHT = 34;
@@ -16,10 +16,9 @@ export const HEAT_STEPS = [1, 10, 100, 1000, 10_000, 100_000] as const;
 
 /** Breaches by the hour that their deadline passed in, a row a network; several hours a cell where the run is long. */
 export function drawHeatMap(report: Report, room: Room): Markup {
-  const span = spanOf(report);
-  const left = room.narrow ? 84 : 110;
-  const right = room.width - (room.narrow ? 42 : 64);
-  const hours = hoursPerCell(span, right - left);
+  const span = breachSpan(report);
+  const { left, right } = plotOf(room);
+  const hours = hoursPerCell(report, room);
   const top = 18;
   const bottom = top + report.networks.length * ROW_HEIGHT;
   const rows = report.networks.map((network, index) =>
@@ -27,14 +26,28 @@ export function drawHeatMap(report: Report, room: Room): Markup {
   );
   const caption: Caption = { id: 'heat-map', title: 'Breaches by hour and network', description: describe(report) };
   const cell = hours === 1 ? NOTHING : text('tick-label', left, 12, `a cell is ${hours} hours`);
-  const body = markup`${cell}${text('tick-label end', room.width, 12, 'total')}${rows}${timeAxis({ ...span, demandEndMs: span.endMs }, left, right, top, bottom)}`;
-  return drawing(caption, room, bottom + TIME_AXIS_HEIGHT, body, { left, right, hours: hoursOf(span) });
+  const axis = timeAxis({ ...span, demandEndMs: span.endMs }, left, right, top, bottom);
+  const body = markup`${cell}${text('tick-label end', room.width, 12, 'total')}${drawRunOut(span, left, right, top, bottom)}${axis}${rows}`;
+  return drawing(caption, room, bottom + TIME_AXIS_HEIGHT, body, { left, right, rows: rowsIn(span, 3600) });
+}
+
+function plotOf({ width, narrow }: Room): { left: number; right: number } {
+  return narrow ? { left: 84, right: width - 42 } : { left: 110, right: width - 64 };
 }
 
 /** Hours that one cell stands for, so that a cell can be seen. */
-export function hoursPerCell(span: Span, width: number): number {
-  const hourWidth = (width * HOUR_MS) / (span.endMs - span.startMs);
+export function hoursPerCell(report: Report, room: Room): number {
+  const { startMs, endMs } = breachSpan(report);
+  const { left, right } = plotOf(room);
+  const hourWidth = ((right - left) * HOUR_MS) / (endMs - startMs);
   return [1, 2, 3, 4, 6, 12, 24, 48, 168].find((hours) => hours * hourWidth >= CELL_WIDTH_MIN) ?? 168;
+}
+
+function drawRunOut(span: Span, left: number, right: number, top: number, bottom: number): Markup {
+  if (span.demandEndMs >= span.endMs) return NOTHING;
+  const from = timeScale(span, left, right)(span.demandEndMs);
+  const label = right - from > 50 ? text('run-out-label', right, 12, 'run-out') : NOTHING;
+  return markup`${box('run-out', from, top, right - from, bottom - top)}${label}`;
 }
 
 type Place = { left: number; right: number; top: number; end: number };

@@ -3,7 +3,7 @@ import { type Markup, markup } from '../markup.ts';
 import type { Report } from '../report.ts';
 import { type Caption, drawing, line, type Room, text } from './drawing.ts';
 import { logScale, secondTicks, spreadApart } from './scale.ts';
-import { hoursOf, spanOf, steps, TIME_AXIS_HEIGHT, timeAxis, timeScale } from './time-axis.ts';
+import { loadSpan, rowsIn, steps, TIME_AXIS_HEIGHT, timeAxis, timeScale } from './time-axis.ts';
 
 const PLOT_HEIGHT = 250;
 
@@ -14,10 +14,10 @@ export function drawLatency(report: Report, room: Room): Markup {
   const trts = onDemandTrts(report);
   const [low, high] = domain(taken, trts);
   const left = room.narrow ? 42 : 52;
-  const right = room.width - (room.narrow ? 52 : 76);
+  const right = room.width - (room.narrow ? 54 : 84);
   const [top, bottom] = [8, 8 + PLOT_HEIGHT];
   const y = logScale(low, high, bottom, top);
-  const span = spanOf(report);
+  const span = loadSpan(report);
   const x = timeScale(span, left, right);
   const bucketWidth = x(startMs + bucketSeconds * 1000) - x(startMs);
   const path = (name: string, figure: 'p50' | 'p95' | 'max'): Markup => {
@@ -40,7 +40,7 @@ export function drawLatency(report: Report, room: Room): Markup {
     description: describe(report),
   };
   const body = markup`${ticks}${timeAxis(span, left, right, top, bottom)}${limits}${path('latency-max', 'max')}${path('latency-p95', 'p95')}${path('latency-p50', 'p50')}`;
-  return drawing(caption, room, bottom + TIME_AXIS_HEIGHT, body, { left, right, hours: hoursOf(span) });
+  return drawing(caption, room, bottom + TIME_AXIS_HEIGHT, body, { left, right, rows: rowsIn(span, bucketSeconds) });
 }
 
 /** The different TRTs that on-demand requests of the run were held to, shortest first. */

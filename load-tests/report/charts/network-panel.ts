@@ -4,7 +4,7 @@ import type { NetworkRow, Report } from '../report.ts';
 import { box, type Caption, drawing, type Room, text } from './drawing.ts';
 import { drawQueues } from './queues.ts';
 import type { Scale } from './scale.ts';
-import { hoursOf, spanOf, TIME_AXIS_HEIGHT, timeAxis, timeScale } from './time-axis.ts';
+import { loadSpan, rowsIn, TIME_AXIS_HEIGHT, timeAxis, timeScale } from './time-axis.ts';
 import { drawUtilisation } from './utilisation.ts';
 
 const STRIP_HEIGHT = 96;
@@ -23,7 +23,7 @@ export function drawNetwork(report: Report, index: number, queueHighest: number,
     top: used.bottom + HEADING_HEIGHT + 6,
     bottom: used.bottom + HEADING_HEIGHT + 6 + STRIP_HEIGHT,
   };
-  const span = spanOf(report);
+  const span = loadSpan(report);
   const x = timeScale(span, left, right);
   const caption: Caption = {
     id: `network-${index}`,
@@ -31,7 +31,11 @@ export function drawNetwork(report: Report, index: number, queueHighest: number,
     description: describe(network),
   };
   const body = markup`${timeAxis(span, left, right, used.top, waiting.bottom)}${drawOutages(network, x, left, right, used.top, waiting.bottom)}${text('strip-label', left, used.top - 8, 'Exchanges in use')}${drawUtilisation(network, startMs, x, used)}${text('strip-label', left, waiting.top - 8, 'Waiting, log scale')}${drawQueues(network, startMs, queueHighest, x, waiting)}`;
-  return drawing(caption, room, waiting.bottom + TIME_AXIS_HEIGHT, body, { left, right, hours: hoursOf(span) });
+  return drawing(caption, room, waiting.bottom + TIME_AXIS_HEIGHT, body, {
+    left,
+    right,
+    rows: rowsIn(span, network.bucketSeconds),
+  });
 }
 
 const LABEL_WIDTH = 44;

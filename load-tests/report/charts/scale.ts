@@ -21,13 +21,19 @@ export function countScale(high: number, start: number, end: number): Scale {
 }
 
 const SECOND_TICKS = [0.01, 0.1, 1, 10, 60, 600, 3600, 21_600, 86_400, 864_000];
-const SECOND_LABELS: Record<number, string> = { 60: '1\u00a0min', 600: '10\u00a0min', 3600: '1\u00a0h' };
+/** For scales of less than two decades. */
+const CLOSE_SECOND_TICKS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400];
+const CLOSE_DECADES = 2;
 
 export function secondTicks(low: number, high: number): Tick[] {
-  return SECOND_TICKS.filter((value) => value >= low && value <= high).map((value) => ({
-    value,
-    label: SECOND_LABELS[value] ?? formatSeconds(value),
-  }));
+  const ticks = Math.log10(high / low) < CLOSE_DECADES ? CLOSE_SECOND_TICKS : SECOND_TICKS;
+  return ticks
+    .filter((value) => value >= low && value <= high)
+    .map((value) => ({ value, label: value >= 60 && value < 3600 ? `${value / 60}\u00a0min` : tickLabel(value) }));
+}
+
+function tickLabel(seconds: number): string {
+  return seconds === 3600 ? '1\u00a0h' : formatSeconds(seconds);
 }
 
 /** 0 and powers of ten from 10 up to `high`, every second or third of them when there are many. */

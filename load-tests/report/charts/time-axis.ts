@@ -7,22 +7,35 @@ import { linearScale, type Scale } from './scale.ts';
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** From the run's first instant to the end of its longest series; `demandEndMs` is where the scenario's last day ends. */
+/** What a time axis shows; `demandEndMs` is where the scenario's last day ends. */
 export type Span = { startMs: number; endMs: number; demandEndMs: number };
 
-export function spanOf(report: Report): Span {
-  const { startMs, bucketSeconds, onDemand } = report.series;
-  let endMs = Math.max(startMs + HOUR_MS, startMs + onDemand.length * bucketSeconds * 1000);
-  for (const network of report.networks) {
-    endMs = Math.max(endMs, startMs + network.utilisation.length * network.bucketSeconds * 1000);
-    endMs = Math.max(endMs, startMs + network.breachesByHour.length * HOUR_MS);
-  }
-  return { startMs, endMs, demandEndMs: startMs + report.scenario.days * DAY_MS };
+/** The time that latency, utilisation and queues were measured in. */
+export function loadSpan(report: Report): Span {
+  const { bucketSeconds, onDemand } = report.series;
+  const lengths = report.networks.map((network) => network.utilisation.length * network.bucketSeconds * 1000);
+  return spanOf(report, Math.max(onDemand.length * bucketSeconds * 1000, ...lengths));
 }
 
-/** Hours of the span, for the page's readout. */
-export function hoursOf(span: Span): number {
-  return (span.endMs - span.startMs) / HOUR_MS;
+/** The time that deadlines fell in: it goes on past the last day until the last TRT has run out. */
+export function breachSpan(report: Report): Span {
+  const hours = report.networks.map((network) => network.breachesByHour.length);
+  return spanOf(report, Math.max(0, ...hours) * HOUR_MS);
+}
+
+function spanOf({ series, scenario }: Report, lengthMs: number): Span {
+  const { startMs } = series;
+  return { startMs, endMs: startMs + Math.max(HOUR_MS, lengthMs), demandEndMs: startMs + scenario.days * DAY_MS };
+}
+
+/** Buckets that a row of a chart's data table sums up: an hour's, or one where buckets are longer. */
+export function bucketsPerRow(bucketSeconds: number): number {
+  return Math.max(1, Math.floor(3600 / bucketSeconds));
+}
+
+/** Rows of that table which the span takes, for the page's readout. */
+export function rowsIn(span: Span, bucketSeconds: number): number {
+  return (span.endMs - span.startMs) / (bucketsPerRow(bucketSeconds) * bucketSeconds * 1000);
 }
 
 export function timeScale(span: Span, left: number, right: number): Scale {

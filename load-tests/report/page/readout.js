@@ -24,24 +24,24 @@ async function copy() {
 button.hidden = false;
 button.addEventListener('click', copy);
 
-const INVITATION = 'Point at the chart, or tap it, for the figures of an hour.';
+const INVITATION = 'Point at a chart over time, or tap it, for its figures.';
 
-/** Shows under a chart over time what its table says of the hour pointed at. */
-function follow(figure) {
+/** Shows under a chart over time what its table says of the time pointed at. */
+function follow(figure, index) {
   const readout = figure.querySelector('.readout');
   const heads = [...figure.querySelectorAll('thead th')].map((cell) => cell.textContent);
-  const rows = figure.querySelector('tbody').rows;
+  const { rows: data } = figure.querySelector('tbody');
   const clear = () => {
-    readout.textContent = INVITATION;
+    readout.textContent = index === 0 ? INVITATION : '';
     for (const mark of figure.querySelectorAll('.pointer')) mark.remove();
   };
   const show = (event) => {
     const svg = event.currentTarget;
-    const { left, right, hours } = svg.dataset;
+    const { left, right, rows } = svg.dataset;
     const frame = svg.viewBox.baseVal;
     const box = svg.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * frame.width;
-    const row = rows[Math.floor(((x - left) / (right - left)) * hours)];
+    const row = data[Math.floor(((x - left) / (right - left)) * rows)];
     clear();
     if (row === undefined) return;
     const cells = [...row.cells].map((cell) => cell.textContent);
@@ -60,4 +60,4 @@ function follow(figure) {
   clear();
 }
 
-for (const figure of document.querySelectorAll('.timed')) follow(figure);
+document.querySelectorAll('.timed').forEach(follow);
