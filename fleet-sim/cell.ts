@@ -46,6 +46,9 @@ const NONE = -1;
 const NEVER = Number.POSITIVE_INFINITY;
 const FAILURE_BITS = 32 - QUANTILE_BITS;
 const MS_A_DAY = 86_400_000;
+/** Bits of a meter's state: in exchange; a scheduled request that it let go stands in the queue. */
+const IN_EXCHANGE = 1;
+const LET_GO = 2;
 
 /**
  * One cell of a network: its share of the meters behind a fixed number of concurrent exchanges. Two queues, first
@@ -196,6 +199,18 @@ export class Cell {
   /** Puts a slot's request at the end of its lane. Instants must not go back. */
   enqueue(slot: number, atMs: number): void {
     this.offeredAtMs[slot] = atMs;
+    const meter = this.meter[slot];
+    // Most requests find an exchange free and nobody before them: they need not pass through a queue.
+    if (
+      this.#queued === 0 &&
+      this.#completions.size < this.#capacity &&
+      this.#busyMeters[meter] === 0 &&
+      this.#startAllowedAtMs <= atMs
+    ) {
+      this.enqueuedAtMs[slot] = atMs;
+      this.#start(slot, meter, atMs);
+      return;
+    }
     this.#append(slot, this.lane[slot] * 2 + 1, atMs);
     this.#dispatch(atMs);
   }
@@ -207,10 +222,9 @@ export class Cell {
     this.open--;
   }
 
-  /** Does what is due at `nextAtMs`. */
-  step(): void {
+  /** Does what is due at `nextAtMs`, which the caller may hand over when it has just asked for it. */
+  step(atMs = this.nextAtMs): void {
     this.events++;
-    const atMs = this.nextAtMs;
     if (this.#completions.firstAtMs === atMs) {
       this.#complete(this.#completions.pop(), atMs);
     } else if (this.#capacityChangeAtMs === atMs) {
@@ -221,7 +235,8 @@ export class Cell {
     } else {
       this.#startWakeAtMs = NEVER;
     }
-    this.#dispatch(atMs);
+    // What ends at the instant of an outage frees its exchange for nobody.
+    if (this.#capacityChangeAtMs > atMs) this.#dispatch(atMs);
   }
 
   /** Counts, when a run ends, the time of exchanges in progress and of requests still in a queue. */
@@ -232,6 +247,11 @@ export class Cell {
     for (let list = 0; list < 4; list++) {
       for (let slot = this.#heads[list]; slot !== NONE; slot = this.#next[slot]) {
         this.#queueTime?.[list >> 1].add(this.enqueuedAtMs[slot], atMs);
+      }
+    }
+    for (let meter = 0; meter < this.#waitingAtMeter.length; meter++) {
+      for (let slot = this.#waitingAtMeter[meter]; slot !== NONE; slot = this.#next[slot]) {
+        this.#queueTime?.[this.lane[slot]].add(this.enqueuedAtMs[slot], atMs);
       }
     }
   }
@@ -269,10 +289,12 @@ export class Cell {
       const list = heads[2] !== NONE ? 2 : heads[3] !== NONE ? 3 : heads[0] !== NONE ? 0 : 1;
       const slot = this.#unlinkFirst(list);
       const meter = this.meter[slot];
-      if (this.#busyMeters[meter] !== 0) {
-        this.#waitAtMeter(slot, meter);
+      if (list === 0) this.#busyMeters[meter] &= ~LET_GO;
+      if ((this.#busyMeters[meter] & IN_EXCHANGE) !== 0) {
+        this.#waitAtMeter(slot, meter, list === 1);
       } else if (atMs - this.offeredAtMs[slot] > this.#settings.retry[this.lane[slot]].giveUpMs) {
         this.#queueTime?.[this.lane[slot]].add(this.enqueuedAtMs[slot], atMs);
+        this.#letGoNext(meter);
         this.#answer(slot, OUTCOME.noResponse, atMs);
       } else {
         this.#start(slot, meter, atMs);
@@ -280,15 +302,30 @@ export class Cell {
     }
   }
 
-  #waitAtMeter(slot: number, meter: number): void {
-    let last = this.#waitingAtMeter[meter];
-    this.#next[slot] = NONE;
-    if (last === NONE) {
-      this.#waitingAtMeter[meter] = slot;
-      return;
+  /** At a meter too on demand goes first; a scheduled one that had been let go is back before the others. */
+  #waitAtMeter(slot: number, meter: number, isLast: boolean): void {
+    let before = NONE;
+    let after = this.#waitingAtMeter[meter];
+    while (after !== NONE && (isLast || this.lane[after] === LANE.onDemand)) {
+      before = after;
+      after = this.#next[after];
     }
-    while (this.#next[last] !== NONE) last = this.#next[last];
-    this.#next[last] = slot;
+    this.#next[slot] = after;
+    if (before === NONE) this.#waitingAtMeter[meter] = slot;
+    else this.#next[before] = slot;
+  }
+
+  /** One scheduled request of a meter at a time, or the next would overtake it when an on demand one goes between. */
+  #letGoNext(meter: number): void {
+    const slot = this.#waitingAtMeter[meter];
+    if (slot === NONE) return;
+    const lane = this.lane[slot];
+    if (lane === LANE.scheduled) {
+      if ((this.#busyMeters[meter] & LET_GO) !== 0) return;
+      this.#busyMeters[meter] |= LET_GO;
+    }
+    this.#waitingAtMeter[meter] = this.#next[slot];
+    this.#link(slot, lane * 2);
   }
 
   #start(slot: number, meter: number, atMs: number): void {
@@ -309,11 +346,13 @@ export class Cell {
       durationMs = settings.serviceTimes[this.#kind[slot]][bits >>> FAILURE_BITS];
     }
     this.exchanges++;
-    this.#busyMeters[meter] = 1;
+    this.#busyMeters[meter] |= IN_EXCHANGE;
     this.#startedAtMs[slot] = atMs;
     this.#completions.push(atMs + durationMs, slot);
     if (settings.startsPerSecondMax !== NEVER) {
-      this.#startAllowedAtMs = Math.max(this.#startAllowedAtMs, atMs) + 1000 / settings.startsPerSecondMax;
+      // Starts fall on whole milliseconds: the part of one spent waiting for the next is given back.
+      const from = atMs - this.#startAllowedAtMs < 1 ? this.#startAllowedAtMs : atMs;
+      this.#startAllowedAtMs = from + 1000 / settings.startsPerSecondMax;
     }
   }
 
@@ -327,12 +366,8 @@ export class Cell {
   #complete(slot: number, atMs: number): void {
     this.#busyTime?.add(this.#startedAtMs[slot], atMs);
     const meter = this.meter[slot];
-    this.#busyMeters[meter] = 0;
-    const waiting = this.#waitingAtMeter[meter];
-    if (waiting !== NONE) {
-      this.#waitingAtMeter[meter] = this.#next[waiting];
-      this.#link(waiting, this.lane[waiting] * 2);
-    }
+    this.#busyMeters[meter] &= ~IN_EXCHANGE;
+    this.#letGoNext(meter);
     const outcome = this.#failed[slot] as Outcome;
     if (outcome === OUTCOME.data) this.#answer(slot, outcome, atMs);
     else this.#retryOrAnswer(slot, outcome, atMs);

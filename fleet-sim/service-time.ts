@@ -11,14 +11,18 @@ const Z_95 = 1.6448536269514722;
 /** A longer exchange than this is a broken setting: one hour. */
 const EXCHANGE_MS_MAX = 3_600_000;
 
-/** Milliseconds at the midpoint of each of 4,096 equally likely slices, at least 1, scaled to keep the mean. */
+/**
+ * Milliseconds at the midpoint of each of 4,096 equally likely slices, at least 1, rounded so that their mean is kept.
+ * Of a lognormal's tail beyond the last midpoint a little is lost: 0.01 % of the mean at a p95 of 2.5 medians, 0.3 %
+ * (and a tenth of the second moment) at 10.
+ */
 export function serviceTimeTable(time: ServiceTime): Int32Array {
   const table = new Int32Array(QUANTILES);
   let error = 0;
   for (let k = 0; k < QUANTILES; k++) {
     const exact = 1000 * quantileSeconds(time, (k + 0.5) / QUANTILES) + error;
     const ms = Math.min(EXCHANGE_MS_MAX, Math.max(1, Math.round(exact)));
-    error = ms === EXCHANGE_MS_MAX || ms === 1 ? 0 : exact - ms;
+    error = ms === Math.round(exact) ? exact - ms : 0;
     table[k] = ms;
   }
   return table;

@@ -15,7 +15,7 @@ import type {
   Verdict,
 } from '#load-tests/report/report.ts';
 import { DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
-import { type Estimate, estimateRatio, estimateTotal, isCensus, type Stratum } from './estimate.ts';
+import { canEstimate, type Estimate, estimateRatio, estimateTotal, isCensus, type Stratum } from './estimate.ts';
 import { bucketUpperMs, HISTOGRAM_BUCKETS, percentilesMs } from './histogram.ts';
 import { type Model, outagesOfCell, ROWS_PER_SRV } from './model.ts';
 import { recordLength, rowPlace, thresholdPlace } from './records.ts';
@@ -179,12 +179,9 @@ function trtRows(result: PlanResult, sums: Sums): TrtRow[] {
         const at = row * HISTOGRAM_BUCKETS;
         for (let k = 0; k < HISTOGRAM_BUCKETS; k++) latency[k] += network.latency[at + k] * sums.weights[n];
       });
-      const estimate = isCensusOf(result)
-        ? undefined
-        : estimateRatio(
-            strataOf(result, rowPlace(model, row)).filter((_, n) => ofGeneration(n)),
-            1,
-          );
+      const strata = strataOf(result, rowPlace(model, row)).filter((_, n) => ofGeneration(n));
+      const isEstimate = !isCensusOf(result) && canEstimate(strata);
+      const estimate = isEstimate ? estimateRatio(strata, 1) : undefined;
       rows.push({
         srv: model.matrix.services[Math.floor(row / ROWS_PER_SRV)].srv,
         generation,
@@ -337,13 +334,15 @@ function isCensusOf(result: PlanResult): boolean {
   return result.records.length / recordLength(result.model) === result.model.fleet.cells;
 }
 
-/** Held, broken, or undecided where a sample's interval straddles the bound or nothing was there to judge. */
-function judge(threshold: Threshold, strata: readonly Stratum[]): ThresholdRow {
+/** Held, broken, or undecided where a sample's interval straddles the bound or too little was there to judge. */
+function judge(threshold: Threshold, ofNetworks: readonly Stratum[]): ThresholdRow {
   const { expression, isTotal, comparison, bound } = threshold;
+  const strata = ofNetworks.filter((_, n) => threshold.networks[n]);
   const most = METRICS[threshold.metric].total ? Number.POSITIVE_INFINITY : 1;
   const estimate: Estimate | undefined = isTotal ? estimateTotal(strata) : estimateRatio(strata, most);
   if (estimate === undefined) return { expression, value: null, verdict: 'undecided' };
   const { value, interval } = estimate;
+  if (!canEstimate(strata)) return { expression, value, verdict: 'undecided' };
   if (isCensus(strata)) return { expression, value, verdict: holds(value, comparison, bound) ? 'held' : 'broken' };
   return { expression, value, interval, verdict: judgeInterval(interval, comparison, bound) };
 }

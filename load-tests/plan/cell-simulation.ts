@@ -197,10 +197,10 @@ export class CellSimulation {
     let atExtra = 0;
     let stream = firstStream(streams);
     for (;;) {
-      let next = atDaily < daily.size ? daily.atMs[daily.order[atDaily]] : NEVER;
+      let next = atDaily < daily.size ? daily.atMs[atDaily] : NEVER;
       let source = -1;
-      if (atExtra < extra.size && extra.atMs[extra.order[atExtra]] < next) {
-        next = extra.atMs[extra.order[atExtra]];
+      if (atExtra < extra.size && extra.atMs[atExtra] < next) {
+        next = extra.atMs[atExtra];
         source = -2;
       }
       if (stream >= 0 && streams[stream].nextAtMs < next) {
@@ -216,12 +216,12 @@ export class CellSimulation {
         advanceStream(streams[source], source, seed, cellIndex, day, meters);
         stream = firstStream(streams);
       } else if (source === -1) {
-        const k = daily.order[atDaily++];
+        const k = atDaily++;
         if (!isBeforeWarmUp && day >= daily.fromDay[k] && day < daily.untilDay[k]) {
           this.#receiveDaily(daily, k, atMs, day);
         }
       } else {
-        const k = extra.order[atExtra++];
+        const k = atExtra++;
         if (!isBeforeWarmUp) {
           this.#receive(extra.meter[k], extra.user[k], extra.row[k], extra.flags[k], day - 1, EXTRA, atMs, day);
         }
@@ -240,7 +240,7 @@ export class CellSimulation {
       if (cellAtMs <= pendingAtMs) {
         if (cellAtMs > untilMs) return true;
         this.#lastCountedMs = cellAtMs;
-        cell.step();
+        cell.step(cellAtMs);
       } else {
         if (pendingAtMs > untilMs) return true;
         this.#lastCountedMs = pendingAtMs;
@@ -320,11 +320,22 @@ export class CellSimulation {
   #releaseQuarantined(slot: number, atMs: number): void {
     const { counters } = this.#model;
     const day = this.#day[slot];
+    const user = this.#user[slot];
+    const row = this.#row[slot];
+    const isDccOnly = this.#isDccOnly[(row / ROWS_PER_SRV) | 0] !== 0;
     if (day !== UNCOUNTED) {
       this.#counted[dayAt(counters, day) + DAY.quarantined]--;
-      this.#counted[userAt(counters, day, this.#user[slot]) + USER.quarantined]--;
+      this.#counted[userAt(counters, day, user) + USER.quarantined]--;
       this.#openCounted--;
-      this.#countAccepted(day, this.#row[slot]);
+      if (isDccOnly) {
+        const meter = this.#cell.meter[slot];
+        this.#answerByPlatform(meter, user, row, this.#ordinal[slot], atMs, Math.floor(atMs / DAY_MS), day);
+      } else this.#countAccepted(day, row);
+    }
+    if (isDccOnly) {
+      this.#state[slot] = FREE;
+      this.#cell.release(slot);
+      return;
     }
     this.#state[slot] = OPEN;
     this.#clockStartMs[slot] = atMs;

@@ -9,6 +9,12 @@ import { DAILY, HALF_HOURLY, NOBODY, type Portfolio } from './portfolio.ts';
  */
 export function fillDailyReads(daily: Arrivals, model: Model, network: number, portfolio: Portfolio): void {
   daily.size = 0;
+  addDailyReads(daily, model, network, portfolio);
+  sortArrivals(daily);
+}
+
+// A loop of its own: compiled while it runs, it would be thrown away at a call behind it, once a cell.
+function addDailyReads(daily: Arrivals, model: Model, network: number, portfolio: Portfolio): void {
   for (let meter = 0; meter < portfolio.meters; meter++) {
     const mdra = portfolio.mdra[meter];
     const reader = mdra === NOBODY ? portfolio.supplier[meter] : mdra;
@@ -21,7 +27,6 @@ export function fillDailyReads(daily: Arrivals, model: Model, network: number, p
       addReads(daily, model, network, portfolio, meter, portfolio.nextMdra[meter], efd + 1, EVERY_DAY);
     }
   }
-  sortArrivals(daily);
 }
 
 /** Requests of one day beside the daily list: monthly register reads, changes of agent, bursts. */

@@ -10,6 +10,10 @@ export type Estimate = { value: number; interval: [number, number] };
 export type Stratum = { cells: number; numerators: number[]; denominators: number[] };
 
 const CONFIDENCE = 0.95;
+/** A network of fewer simulated cells has no spread to estimate from. */
+export const SAMPLED_CELLS_MIN = 2;
+/** Degrees of freedom are rounded down, but 3.9999999999 is 4. */
+const ROUNDING = 1e-9;
 
 /**
  * The ratio of two totals over all cells with its 95 % interval; undefined where the denominator is 0. `most` bounds
@@ -19,24 +23,28 @@ export function estimateRatio(strata: readonly Stratum[], most = Number.POSITIVE
   const denominator = total(strata, (stratum) => stratum.denominators);
   if (denominator === 0) return undefined;
   const value = total(strata, (stratum) => stratum.numerators) / denominator;
-  const variance = strata.reduce((sum, stratum) => {
-    const residuals = stratum.numerators.map((numerator, k) => numerator - value * stratum.denominators[k]);
-    return sum + varianceOfTotal(stratum, residuals);
-  }, 0);
-  return within(strata, value, Math.sqrt(variance) / denominator, 1, most);
+  const spread = spreadOfTotal(strata, ({ numerators, denominators }) =>
+    numerators.map((numerator, k) => numerator - value * denominators[k]),
+  );
+  return within(strata, value, { ...spread, deviation: spread.deviation / denominator }, 1, most);
 }
 
 /** A total over all cells with its 95 % interval; where no sampled cell has any, at most what unseen cells could. */
 export function estimateTotal(strata: readonly Stratum[]): Estimate {
   const value = total(strata, (stratum) => stratum.numerators);
-  const variance = strata.reduce((sum, stratum) => sum + varianceOfTotal(stratum, stratum.numerators), 0);
+  const spread = spreadOfTotal(strata, ({ numerators }) => numerators);
   const most = total(strata, (stratum) => stratum.denominators);
-  return within(strata, value, Math.sqrt(variance), most, Math.max(most, value));
+  return within(strata, value, spread, most, Math.max(most, value));
 }
 
 /** Whether every cell was simulated: then there is nothing to estimate. */
 export function isCensus(strata: readonly Stratum[]): boolean {
   return strata.every(({ cells, numerators }) => numerators.length === cells);
+}
+
+/** Whether enough cells of every network were simulated to say how sure an estimate is; a stopped run may lack them. */
+export function canEstimate(strata: readonly Stratum[]): boolean {
+  return strata.every(({ cells, numerators }) => numerators.length >= Math.min(SAMPLED_CELLS_MIN, cells));
 }
 
 /** Cells each simulated one stands for. 0 for a network of which no cell was simulated. */
@@ -46,6 +54,25 @@ export function weightOf({ cells, numerators }: Stratum): number {
 
 function total(strata: readonly Stratum[], of: (stratum: Stratum) => number[]): number {
   return strata.reduce((sum, stratum) => sum + weightOf(stratum) * of(stratum).reduce((all, one) => all + one, 0), 0);
+}
+
+type Spread = { deviation: number; freedom: number };
+
+/**
+ * Standard deviation of an estimated total and its degrees of freedom by Satterthwaite's formula (Cochran 5.4): where
+ * the cells of one network differ most, its sample alone says how sure the estimate is.
+ */
+function spreadOfTotal(strata: readonly Stratum[], valuesOf: (stratum: Stratum) => number[]): Spread {
+  let variance = 0;
+  let weighed = 0;
+  for (const stratum of strata) {
+    const part = varianceOfTotal(stratum, valuesOf(stratum));
+    if (part === 0) continue;
+    variance += part;
+    weighed += part ** 2 / (stratum.numerators.length - 1);
+  }
+  const freedom = variance === 0 ? 1 : Math.max(1, Math.floor(variance ** 2 / weighed + ROUNDING));
+  return { deviation: Math.sqrt(variance), freedom };
 }
 
 /** Variance of an estimated total, with the finite-population correction. */
@@ -61,11 +88,16 @@ function varianceOfTotal({ cells }: Stratum, values: readonly number[]): number 
  * Student's t interval. A sample in which every cell agrees has no spread to go by: then the cells not seen may still
  * differ, at most a share of 1 - 0.05^(1/n) of them with 95 % confidence, by the whole of `scale`.
  */
-function within(strata: readonly Stratum[], value: number, deviation: number, scale: number, most: number): Estimate {
+function within(
+  strata: readonly Stratum[],
+  value: number,
+  { deviation, freedom }: Spread,
+  scale: number,
+  most: number,
+): Estimate {
   if (isCensus(strata)) return { value, interval: [value, value] };
   const picked = strata.reduce((sum, { numerators }) => sum + numerators.length, 0);
   const cells = strata.reduce((sum, stratum) => sum + stratum.cells, 0);
-  const freedom = Math.max(1, picked - strata.filter(({ numerators }) => numerators.length > 0).length);
   const unseenShare = (1 - picked / cells) * (1 - (1 - CONFIDENCE) ** (1 / picked));
   const half = deviation > 0 ? deviation * studentQuantile(freedom) : unseenShare * scale;
   return { value, interval: [Math.max(0, value - half), Math.min(most, value + half)] };

@@ -26,17 +26,20 @@ export function bucketUpperMs(bucket: number): number {
   return (SUB + sub + 1) * 2 ** (exponent - SUB_BITS) - 1;
 }
 
-/** The bucket's upper edge at each share of the counts from `offset`; zeros when nothing was counted. */
+/**
+ * The bucket's upper edge at each share of the counts from `offset`; zeros when nothing was counted. The counts of a
+ * sample are weighted, and so not whole.
+ */
 export function percentilesMs(counts: ArrayLike<number>, offset: number, shares: readonly number[]): number[] {
   let total = 0;
   for (let bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) total += counts[offset + bucket];
   return shares.map((share) => {
     if (total === 0) return 0;
-    const rank = Math.max(1, Math.ceil(total * share));
+    const wanted = total * share;
     let seen = 0;
     for (let bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
       seen += counts[offset + bucket];
-      if (seen >= rank) return bucketUpperMs(bucket);
+      if (seen > 0 && seen >= wanted) return bucketUpperMs(bucket);
     }
     throw new Error('a histogram does not add up');
   });

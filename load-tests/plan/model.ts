@@ -5,7 +5,7 @@ import { DAY_MS, dayOfMonth, daysInMonth, intervalsIn, monthOf, parseDay, yearOf
 import { type CellSettings, LANE, type Lane, type RetryPolicy } from '#fleet-sim/cell.ts';
 import { drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
 import { type Fleet, layOutFleet } from '#fleet-sim/fleet.ts';
-import { serviceTimeTable } from '#fleet-sim/service-time.ts';
+import { type ServiceTime, serviceTimeTable } from '#fleet-sim/service-time.ts';
 import type { NetworkSettings, RetrySettings, Scenario, UserSettings } from '#load-tests/scenario/scenario.ts';
 import { type Counters, layOutCounters } from './counters.ts';
 import { compileThresholds, type Threshold } from './threshold.ts';
@@ -162,7 +162,8 @@ export function outagesOfCell(model: Model, network: number, cell: number): Cell
   const name = model.scenario.networks[network].name;
   const hit = outages.flatMap((outage, index) => {
     if (outage.network !== name) return [];
-    if (drawUnit(model.scenario.seed, cell, index, PURPOSE.cellPick) >= outage.cellsShare) return [];
+    // Occasion 0 picks the cells of a sample: they must not be the ones that are out.
+    if (drawUnit(model.scenario.seed, cell, 1 + index, PURPOSE.cellPick) >= outage.cellsShare) return [];
     const startMs = model.countedStartMs + Math.round(outage.startHour * 3_600_000);
     const endMs = startMs + Math.round(outage.hours * 3_600_000);
     return [{ startMs, endMs, recoveryMs: Math.round(outage.recoveryMinutes * 60_000) }];
@@ -310,8 +311,16 @@ function trtMsOf({ generation }: NetworkSettings, matrix: Matrix, rows: number):
 }
 
 function cellSettings(network: NetworkSettings, scenario: Scenario, matrix: Matrix): CellSettings {
-  const ofSrv = matrix.services.map(({ srv }) => serviceTimeTable(network.serviceTimes[srv] ?? network.serviceTime));
-  const ofOther = scenario.existing.other.map(({ serviceTime }) => serviceTimeTable(serviceTime));
+  // Equal times share a table: the fewer there are, the more of them stay in the processor's cache.
+  const tables = new Map<string, Int32Array>();
+  const tableOf = (time: ServiceTime): Int32Array => {
+    const key = JSON.stringify(time);
+    const table = tables.get(key) ?? serviceTimeTable(time);
+    tables.set(key, table);
+    return table;
+  };
+  const ofSrv = matrix.services.map(({ srv }) => tableOf(network.serviceTimes[srv] ?? network.serviceTime));
+  const ofOther = scenario.existing.other.map(({ serviceTime }) => tableOf(serviceTime));
   const retry: [RetryPolicy, RetryPolicy] = [
     retryPolicy(network.retries.scheduled),
     retryPolicy(network.retries.onDemand),

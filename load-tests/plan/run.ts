@@ -63,6 +63,7 @@ export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Pro
   });
   const stop = () => Atomics.store(progress, PROGRESS.stop, 1);
   options.signal?.addEventListener('abort', stop);
+  if (options.signal?.aborted) stop();
   let pass = 1;
   const endProgress = every(PROGRESS_INTERVAL_MS, () => {
     options.onProgress?.({ cellsDone: Atomics.load(progress, PROGRESS.cellsDone), cells: cells.length, pass });
@@ -81,7 +82,11 @@ export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Pro
       watched = watch(model, flagged);
       pass++;
       const next = await simulate(cutoffs, watched);
-      if (!next.complete) break;
+      if (!next.complete) {
+        // What was excess is not known yet: the pass before counted it as if it had been let through.
+        result = { ...result, complete: false };
+        break;
+      }
       result = next;
       const found = cutoffsOf(model, watched, weight);
       if (sameCutoffs(found, cutoffs)) break;

@@ -1,8 +1,6 @@
 import { draw32, PURPOSE } from '#fleet-sim/draws.ts';
 import type { Fleet } from '#fleet-sim/fleet.ts';
-
-/** A network of fewer sampled cells has no spread to estimate from. */
-const SAMPLED_CELLS_MIN = 2;
+import { SAMPLED_CELLS_MIN } from './estimate.ts';
 
 /**
  * The cells to simulate, at random within each network, in an order drawn over all of them: whatever part of the

@@ -72,9 +72,14 @@ export function parseThreshold(text: string): ThresholdText | { expected: string
     const [key, ...rest] = part.split('=');
     if (rest.length === 0 || !known.includes(key.trim()))
       return { expected: `filters of ${metric}: ${known.join(', ')}` };
+    if (filters[key.trim()] !== undefined) return { expected: `each filter once, ${key.trim()} comes twice` };
     filters[key.trim()] = rest.join('=').trim();
   }
-  if (metric === 'withinSeconds' && !(Number(filters.limit) > 0)) return { expected: 'limit=SECONDS in withinSeconds' };
+  const limit = Number(filters.limit);
+  if (metric === 'withinSeconds' && !(limit > 0 && Number.isFinite(limit)))
+    return { expected: 'limit=SECONDS in withinSeconds' };
+  if (!METRICS[metric].total && !(Number(bound) >= 0 && Number(bound) <= 1))
+    return { expected: `a bound from 0 to 1: ${metric} is a share` };
   return { metric, filters, comparison: comparison as Comparison, bound: Number(bound) };
 }
 

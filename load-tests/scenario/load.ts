@@ -105,13 +105,18 @@ function locate(
 ): Fault {
   if (fault.file !== undefined) return fault;
   const text = formatPath(path);
-  const setting = set.find((one) => text === one || text.startsWith(`${one}.`) || text.startsWith(`${one}[`));
+  const setting = set.find((one) => isUnder(text, one) || isUnder(one, text));
   if (setting !== undefined) return { ...fault, file: '--set' };
   return { ...fault, file, line: parsed.lineOf(path) };
 }
 
+/** Whether a path is another or leads on from it. */
+function isUnder(path: string, other: string): boolean {
+  return path === other || path.startsWith(`${other}.`) || path.startsWith(`${other}[`);
+}
+
 /** A path without `=` outside brackets, and the value. */
-const SETTING = /^((?:[^=[\]]|\[[^\]]*\])+)=([^]*)$/;
+const SETTING = /^((?:[^=[\]]|\[[^\]]*\])+)=(.*)$/s;
 
 /** `users[AGNA].share=0.5`: a list's member by number, name or MPID; the value is YAML. */
 function applySettings(value: unknown, settings: readonly string[]) {
@@ -121,7 +126,7 @@ function applySettings(value: unknown, settings: readonly string[]) {
   // Defaults first, so that they can be changed by path; what is wrong is found when the whole is checked.
   validate(value);
   const document = parseDocument('');
-  document.contents = document.createNode(value) as never;
+  document.contents = document.createNode(value, { aliasDuplicateObjects: false }) as never;
   for (const setting of settings) {
     const [, place, text] = SETTING.exec(setting) ?? [];
     const steps = place === undefined ? undefined : stepsOf(place, value);
@@ -134,7 +139,7 @@ function applySettings(value: unknown, settings: readonly string[]) {
       continue;
     }
     try {
-      document.setIn(steps, document.createNode(parseYamlValue(text)));
+      document.setIn(steps, document.createNode(parseYamlValue(text, { prettyErrors: false })));
       paths.push(formatPath(steps));
     } catch (error) {
       faults.push({
@@ -177,6 +182,7 @@ function semanticFaults(scenario: Scenario, matrix: Matrix): PathFault[] {
   checkUsers(scenario, add);
   checkDemand(scenario, matrix, add);
   checkOutages(scenario, add);
+  checkSize(scenario, matrix, add);
   scenario.thresholds.forEach((text, k) => {
     const parsed = parseThreshold(text);
     if ('expected' in parsed) add(['thresholds', k], text, parsed.expected);
@@ -234,8 +240,12 @@ function checkWindow(path: (string | number)[], text: string, add: Add): void {
 }
 
 function checkDemand(scenario: Scenario, matrix: Matrix, add: Add): void {
-  const { users, existing, changes, bursts } = scenario;
+  const { networks, users, existing, changes, bursts } = scenario;
   const srvs = matrix.services.map(({ srv }) => srv);
+  networks.forEach(({ serviceTimes }, k) => {
+    for (const srv of Object.keys(serviceTimes).filter((name) => !srvs.includes(name)))
+      add(['networks', k, 'serviceTimes', srv], undefined, `no such SRV; the matrix has ${srvs.join(', ')}`);
+  });
   const agents = users.filter(({ role }) => role === 'MDR').map(({ mpid }) => mpid);
   existing.reads.forEach(({ srv, window }, k) => {
     if (!srvs.includes(srv)) add(['existing', 'reads', k, 'srv'], srv, `an SRV of the matrix: ${srvs.join(', ')}`);
@@ -275,4 +285,22 @@ function checkOutages({ outages, networks }: Scenario, add: Add): void {
     if (overlaps >= 0)
       add(['outages', k], undefined, `outages of ${network} apart from each other; this meets outages[${overlaps}]`);
   });
+}
+
+/** What a run keeps in memory: a record a cell, and counts by network, User, SRV and anomaly period. */
+const CELLS_MAX = 200_000;
+const ANOMALY_COUNTS_MAX = 20_000_000;
+
+function checkSize({ fleet, networks, users, anomaly, days, warmUpHours }: Scenario, matrix: Matrix, add: Add): void {
+  if (fleet.meters / fleet.metersPerCell > CELLS_MAX) {
+    const least = Math.ceil(fleet.meters / CELLS_MAX);
+    add(['fleet', 'metersPerCell'], fleet.metersPerCell, `at least ${least}: a fleet has at most ${CELLS_MAX} cells`);
+  }
+  // The last TRT, a day, and the edges of the periods come on top.
+  const seconds = (days + 2) * 86_400 + warmUpHours * 3600;
+  const counts = networks.length * users.length * matrix.services.length;
+  if ((counts * seconds) / anomaly.periodSeconds > ANOMALY_COUNTS_MAX) {
+    const least = Math.ceil((counts * seconds) / ANOMALY_COUNTS_MAX);
+    add(['anomaly', 'periodSeconds'], anomaly.periodSeconds, `at least ${least} with so many days, Users and networks`);
+  }
 }

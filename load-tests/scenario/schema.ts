@@ -4,6 +4,7 @@
  */
 const share = { type: 'number', minimum: 0, maximum: 1 } as const;
 const count = { type: 'integer', minimum: 1 } as const;
+const DAYS_MAX = 366;
 const WINDOW = '^([01]\\d|2[0-3]):[0-5]\\d-(([01]\\d|2[0-3]):[0-5]\\d|24:00)$';
 const DATE = '^\\d{4}-\\d{2}-\\d{2}$';
 
@@ -318,7 +319,11 @@ const existing = {
 
 const change = closed(
   {
-    day: { ...count, description: 'Day of the run at whose 00:00 the change takes effect (the EFD); 1 is the first.' },
+    day: {
+      ...count,
+      maximum: DAYS_MAX,
+      description: 'Day of the run at whose 00:00 the change takes effect (the EFD); 1 is the first.',
+    },
     share: { ...share, description: "Share of the outgoing agent's meters that change." },
     from: { type: 'string', pattern: '^[A-Z]{4}$', description: 'MPID of the outgoing MDRA.' },
     to: { type: 'string', pattern: '^[A-Z]{4}$', description: 'MPID of the incoming MDRA.' },
@@ -348,7 +353,7 @@ const burst = closed(
   {
     user: { type: 'string', pattern: '^[A-Z]{4}$', description: 'MPID of the User.' },
     srv: { type: 'string', description: 'An SRV of the matrix that may be requested on demand.' },
-    day: { ...count, default: 1, description: 'Day of the run; 1 is the first.' },
+    day: { ...count, maximum: DAYS_MAX, default: 1, description: 'Day of the run; 1 is the first.' },
     window: timeWindow('When the requests are made.'),
     share: { ...share, description: "Share of the User's meters that it asks on demand." },
   },
@@ -392,7 +397,7 @@ export const SCENARIO_SCHEMA = {
         default: '2026-03-02',
         description: 'First day of the run, midnight UTC.',
       },
-      days: { ...count, maximum: 366, default: 1, description: 'Days whose requests are counted.' },
+      days: { ...count, maximum: DAYS_MAX, default: 1, description: 'Days whose requests are counted.' },
       warmUpHours: {
         type: 'integer',
         minimum: 0,

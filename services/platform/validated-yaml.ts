@@ -6,6 +6,8 @@ import type { Fault } from '#core/errors.ts';
 export const YAML_BYTES_MAX = 4 * 1024 * 1024;
 /** Aliases could blow a small file up; people's files use a handful. */
 const ALIASES_MAX = 100;
+/** More than anybody reads; finding each one's line takes time. */
+const FAULTS_MAX = 1000;
 
 export type YamlFile = { value: unknown; lineOf(path: readonly (string | number)[]): number };
 
@@ -24,11 +26,23 @@ export function parseYaml(text: string, file: string): YamlFile | { faults: Faul
     };
   }
   try {
-    const value = document.toJS({ maxAliasCount: ALIASES_MAX });
+    const value: unknown = document.toJS({ maxAliasCount: ALIASES_MAX });
+    if (containsItself(value, new Set()))
+      return { faults: [{ file, expected: 'YAML that ends: an alias stands within what it names' }] };
     return { value, lineOf: (path) => lineOfPath(document, lines, path) };
   } catch (error) {
     return { faults: [{ file, expected: `YAML that resolves: ${(error as Error).message}` }] };
   }
+}
+
+/** Whether a value leads back to itself: aliases can make one that nobody could read to its end. */
+function containsItself(value: unknown, above: Set<object>): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (above.has(value)) return true;
+  above.add(value);
+  const found = Object.values(value).some((inner) => containsItself(inner, above));
+  above.delete(value);
+  return found;
 }
 
 /** The line of the node at `path`, or of the nearest node above it that is in the file. */
@@ -39,7 +53,7 @@ function lineOfPath(document: Document.Parsed, lines: LineCounter, path: readonl
     if (!isCollection(node)) break;
     const pair = isMap(node) ? node.items.find((item) => isPair(item) && String(item.key) === String(step)) : undefined;
     const key = pair?.key;
-    node = node.get(step, true);
+    node = pair === undefined ? node.get(step, true) : pair.value;
     if (isNode(key)) offset = key.range?.[0] ?? offset;
     else if (isNode(node)) offset = node.range?.[0] ?? offset;
     else break;
@@ -66,7 +80,7 @@ export function schemaFaults(
   value: unknown,
 ): { path: (string | number)[]; fault: Fault }[] {
   if (validate(value)) return [];
-  const found = (validate.errors ?? []).map(faultOf);
+  const found = (validate.errors ?? []).slice(0, FAULTS_MAX).map(faultOf);
   const seen = new Set<string>();
   return found.filter(({ fault }) => {
     const key = `${fault.path} ${fault.expected}`;
