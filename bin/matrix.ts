@@ -25,6 +25,7 @@ export async function run(argv: string[]): Promise<number> {
     allowPositionals: true,
     options: { json: { type: 'boolean', default: false } },
   });
+  if (positionals.length > 1) throw new MdrError('USAGE', `one matrix at a time, not ${positionals.join(' and ')}`);
   const { matrix, fault } = loadMatrix(positionals[0] ?? DEFAULT_MATRIX.name, join(process.cwd(), 'matrix.json'));
   if (matrix === undefined) throw new MdrError('INPUT_INVALID', 'The matrix cannot be used', fault);
   const rows = matrixRows(matrix);

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { ERRORS, formatFault, MdrError } from '#core/errors.ts';
+import { version } from './version.ts';
 
 /** A subcommand: `run` takes the arguments behind its name and returns the exit code. */
 type Command = { summary: string; help: string; run(argv: string[]): Promise<number> };
@@ -12,6 +12,10 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
 };
 const FAULTS_SHOWN_MAX = 50;
 
+// A reader that has seen enough (`mdr ... | head`) is no failure: the exit code stays the command's.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 process.exitCode = await main(process.argv.slice(2));
 
 async function main([name, ...argv]: string[]): Promise<number> {
@@ -51,7 +55,8 @@ function explain(error: unknown, command: string): number {
   const more = error.faults.length - shown.length;
   process.stderr.write(`mdr ${command}: ${error.message}\n${shown.join('')}`);
   if (more > 0) process.stderr.write(`  and ${more} more\n`);
-  const help = error.code === 'USAGE' ? `Run 'mdr ${command} --help' to see what it takes.` : ERRORS[error.code].help;
+  const asked = Object.hasOwn(COMMANDS, command) ? `${command} --help` : '--help';
+  const help = error.code === 'USAGE' ? `Run 'mdr ${asked}' to see what it takes.` : ERRORS[error.code].help;
   process.stderr.write(`${help}\n`);
   return error.exitCode;
 }
@@ -76,9 +81,4 @@ Start with:
 
 Exit codes: 0 done, thresholds hold; 1 a threshold is broken; 2 bad input; 3 could not run; 4 undecided.
 `;
-}
-
-function version(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,6 +9,7 @@ import { renderSummary } from '#load-tests/report/summary.ts';
 import { writeReport } from '#load-tests/report/write.ts';
 import { type LoadedScenario, loadScenario } from '#load-tests/scenario/load.ts';
 import { createProgress } from './progress.ts';
+import { version } from './version.ts';
 
 export const summary = 'Simulates a scenario and says whether the Target Response Times hold';
 
@@ -138,9 +138,4 @@ function commandOf(name: string, values: Values, sampleOneIn: number): string {
 
 function quote(text: string): string {
   return /^[\w./:=@,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
-function version(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

@@ -23,6 +23,7 @@ export async function run(argv: string[]): Promise<number> {
     allowPositionals: true,
     options: { json: { type: 'boolean', default: false } },
   });
+  if (positionals.length > 1) throw new MdrError('USAGE', `one scenario at a time, not ${positionals.join(' and ')}`);
   const [name] = positionals;
   if (name !== undefined && !builtInScenarios().includes(name)) {
     throw new MdrError('USAGE', `There is no built-in scenario ${name}; there are ${builtInScenarios().join(', ')}`);

@@ -132,7 +132,7 @@ export type Fact = (typeof FACT)[keyof typeof FACT];
 /** A quarantined request is neither accepted nor refused: its User is told, and answers. */
 export type AccessAnswer = ResponseCode | 'quarantine';
 
-/** Step and answer of each fact, by its number. DOMAIN section 5. */
+/** Step and answer of each fact, by its number. */
 export const FACTS: readonly { fact: keyof typeof FACT; step: 0 | 1 | 2 | 3 | 4 | 5 | 6; code: AccessAnswer }[] = [
   { fact: 'accepted', step: 0, code: 'I99' },
   { fact: 'userUnknown', step: 1, code: 'E1' },

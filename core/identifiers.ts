@@ -1,4 +1,4 @@
-/** A metering point's number: 13 digits, the last one a check digit. Exact in a double. DOMAIN section 8. */
+/** A metering point's number: 13 digits, the last one a check digit. Exact in a double. */
 export type Mpan = number;
 
 /** An EUI-64 as `00-DB-12-34-56-78-90-A0`: upper case, the form that tables are keyed by. */

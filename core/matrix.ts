@@ -9,7 +9,7 @@ export const ROLES = ['IS', 'ES', 'MDR', 'GS', 'GT', 'ED', 'OU', 'RSA'] as const
 export const REGISTERS = ['import', 'export'] as const;
 export const DATA_KINDS = ['half-hours', 'daily-log', 'registers'] as const;
 export const GRANULARITIES = ['half-hourly', 'daily', 'monthly'] as const;
-/** The Service Requests that a matrix may speak of. [seed 2.4] */
+/** The Service Requests that a matrix may speak of. [MP162 2.4] */
 export const SRVS = ['4.1.1', '4.2', '4.6.1', '4.6.2', '4.8.1', '4.8.3', '4.17', '5.1', '5.2', '5.3', '8.2'] as const;
 
 export type Generation = (typeof GENERATIONS)[number];
@@ -72,7 +72,7 @@ export type MatrixRow = {
   trtSeconds: number | null;
 };
 
-/** DOMAIN section 4 with footnote 3. */
+/** The table of MP162 2.5, with 8.2 as footnote 3 amends it. */
 export const DEFAULT_MATRIX: Matrix = compileMatrix(mp162 as MatrixFile);
 
 /** Position of an SRV in `matrix.services`, -1 if the matrix does not have it. */

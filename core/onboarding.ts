@@ -4,7 +4,7 @@ import { DAY_MAX, dayFrom, dayOfMonth, daysInMonth, monthOf, type SettlementDay,
 export type PartyCategory = 'Large Supplier' | 'Small Supplier' | 'Other SEC Party' | 'MDR Party';
 export type Party = { category: PartyCategory };
 
-/** What a User has done to be let in, by day. [seed 2.3, 2.7, 2.8] */
+/** What a User has done to be let in, by day. [MP162 2.3, 2.7, 2.8] */
 export type Gates = {
   /** Its Party acceded to the SEC. */
   accededOn?: SettlementDay;

@@ -1,4 +1,4 @@
-/** The response codes that the DCC answers with, and no others. DOMAIN section 5. */
+/** The response codes that the DCC answers with, and no others. */
 export const RESPONSE_CODES = {
   I0: 'success',
   I99: 'accepted, passed access control',

@@ -44,7 +44,7 @@ export function intervalsIn(day: SettlementDay, convention: DayConvention): numb
   return (dayStartMs(day + 1, convention) - dayStartMs(day, convention)) / HALF_HOUR_MS;
 }
 
-/** The first and the last half-hour stamp of the day, both inclusive (DOMAIN section 7). */
+/** The first and the last half-hour stamp of the day, both inclusive. */
 export function readWindow(day: SettlementDay, convention: DayConvention): { startMs: number; endMs: number } {
   return { startMs: dayStartMs(day, convention) + HALF_HOUR_MS, endMs: dayStartMs(day + 1, convention) };
 }

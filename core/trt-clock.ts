@@ -1,6 +1,6 @@
 /**
  * The clock of one request. Starts when the DCC receives it (on demand) or when its scheduled execution time arrives,
- * ends when the DCC sends the response to the User; time in quarantine does not count. DOMAIN section 6.
+ * ends when the DCC sends the response to the User; time in quarantine does not count.
  */
 export type TrtClock = {
   startedMs: number;

@@ -1,26 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Cell, type CellSettings, LANE, type Lane, OUTCOME, type Outcome, type RetryPolicy } from '#fleet-sim/cell.ts';
-import { draw32, drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
-import { integralMs, Occupancy } from '#fleet-sim/occupancy.ts';
 import { isReachable } from '#fleet-sim/reachability.ts';
-import { QUANTILE_BITS, serviceTimeTable } from '#fleet-sim/service-time.ts';
+import { serviceTimeTable } from '#fleet-sim/service-time.ts';
+import {
+  at,
+  MS_A_DAY,
+  newRig,
+  ONCE,
+  ORIGIN_DAY,
+  type Request,
+  type Run,
+  settingsOf,
+  simulate,
+  TABLES,
+} from '#fleet-sim/test/cell-run.ts';
+import { type Span, walk } from '#fleet-sim/test/plain-cell.ts';
 
-type Request = { atMs: number; meter: number; lane: Lane; kind: number };
-type Answer = { request: number; outcome: Outcome; atMs: number };
-/** Integrals of exchanges and of queues by lane, of each bucket of the statistics. */
-type Run = { answers: Answer[]; startsMs: number[]; busyMs: Float64Array; queueMs: [Float64Array, Float64Array] };
-
-const MS_A_DAY = 86_400_000;
-const ORIGIN_DAY = 20_514;
-const ONCE: RetryPolicy = { attemptsMax: 1, backoffMs: 0, factor: 1, giveUpMs: MS_A_DAY };
-const SCHEDULED = LANE.scheduled;
-const ON_DEMAND = LANE.onDemand;
+const { scheduled: SCHEDULED, onDemand: ON_DEMAND } = LANE;
 const { data: DATA, cannotCommunicate: E20, noResponse: E21 } = OUTCOME;
-const TENTH = serviceTimeTable({ distribution: 'constant', seconds: 0.1 });
-const LONGER = serviceTimeTable({ distribution: 'lognormal', medianSeconds: 0.04, p95Seconds: 0.12 });
-/** Named where a counterexample is printed. */
-const TABLES = Object.assign([TENTH, LONGER], { [fc.toStringMethod]: () => 'TABLES' });
 /** Runs of the plain model begin a little before a midnight, at which meters fall silent or come back. */
 const FROM_MS = MS_A_DAY - 400;
 /** About one false alarm in two million. */
@@ -47,7 +45,7 @@ describe('one exchange a meter at a time', () => {
   });
 
   test('requests of one meter and lane keep their order when an on demand one goes between', () => {
-    // The one exchange is taken at 100 by meter 1, on demand, while request 1, let go by its meter, waits for it.
+    // With two exchanges 1 and 2 wait at their meter; 4 and 5 pass them there, and 1 stays before 2.
     const requests = [at(0, 0), at(1, 0), at(2, 0), at(3, 1, ON_DEMAND), at(4, 0, ON_DEMAND), at(5, 0, ON_DEMAND)];
     for (const exchangesMax of [1, 2, 3]) {
       const order = orderOf(simulate(settingsOf({ exchangesMax }), requests)).filter((n) => n !== 3);
@@ -303,7 +301,7 @@ describe('a cell under any sequence of events', () => {
   test('does what a plain model does that walks through every millisecond, at the same instants', () => {
     fc.assert(
       fc.property(anySettings, requestsOf(60, 900, 6), fc.integer(), (settings, requests, seed) => {
-        const expected = walk(settings, requests, seed);
+        const expected = walk(settings, requests, seed, FROM_MS);
         const run = simulate(settings, requests, { seed, fromMs: FROM_MS });
         expect(run.answers).toEqual(expected.answers);
         expect(run.startsMs).toEqual(expected.exchanges.map(({ fromMs }) => fromMs).sort((a, b) => a - b));
@@ -321,7 +319,7 @@ describe('a cell under any sequence of events', () => {
         fc.integer(),
         fc.integer({ min: 0, max: 1_500 }),
         (settings, requests, seed, forMs) => {
-          const expected = walk(settings, requests, seed);
+          const expected = walk(settings, requests, seed, FROM_MS);
           const rig = newRig(1, forMs + 1, FROM_MS);
           const run = simulate(settings, requests, { seed, fromMs: FROM_MS, untilMs: FROM_MS + forMs, rig });
           const inTime = expected.answers.filter(({ atMs }) => atMs <= FROM_MS + forMs);
@@ -415,25 +413,6 @@ function requestsOf(countMax: number, spanMs: number, meters: number): fc.Arbitr
   return fc.array(request, { maxLength: countMax, size: 'max' }).map((all) => all.sort((a, b) => a.atMs - b.atMs));
 }
 
-function at(atMs: number, meter: number, lane: Lane = SCHEDULED): Request {
-  return { atMs, meter, lane, kind: 0 };
-}
-
-/** A tenth of a second for an exchange, 70 ms without an answer; nothing fails and nobody retries. */
-function settingsOf(own: Partial<CellSettings>): CellSettings {
-  return {
-    exchangesMax: 10,
-    startsPerSecondMax: Number.POSITIVE_INFINITY,
-    serviceTimes: TABLES,
-    noAnswerMs: 70,
-    attemptFailureShare: 0,
-    reachability: { notCommunicatingShare: 0, spellDays: 30 },
-    retry: [ONCE, ONCE],
-    outages: [],
-    ...own,
-  };
-}
-
 function orderOf({ answers }: Run): number[] {
   return answers.map(({ request }) => request);
 }
@@ -452,188 +431,6 @@ function expectRateHeld(startsMs: readonly number[], rate: number): void {
     }
     expect(most).toBeLessThanOrEqual((rate * windowMs) / 1_000 + 1);
   }
-}
-
-type Rig = {
-  cell: Cell;
-  requestOf: number[];
-  answers: Answer[];
-  statistics: { busy: Occupancy; queue: readonly [Occupancy, Occupancy] };
-  bucketMs: number;
-  buckets: number;
-};
-
-function newRig(bucketMs = 400 * MS_A_DAY, buckets = 1, originMs = 0): Rig {
-  const occupancy = () => new Occupancy(bucketMs, buckets, originMs);
-  const statistics = { busy: occupancy(), queue: [occupancy(), occupancy()] as const };
-  const requestOf: number[] = [];
-  const answers: Answer[] = [];
-  const cell = new Cell((slot, outcome, atMs) => answers.push({ request: requestOf[slot], outcome, atMs }), statistics);
-  return { cell, requestOf, answers, statistics, bucketMs, buckets };
-}
-
-type Options = { seed?: number; firstMeter?: number; fromMs?: number; untilMs?: number; rig?: Rig };
-
-/** Offers the requests in their order and does what is due, until all are answered or until an instant. */
-function simulate(settings: CellSettings, requests: readonly Request[], options: Options = {}): Run {
-  const { seed = 1, firstMeter = 0, fromMs = 0, untilMs = Number.MAX_VALUE, rig = newRig() } = options;
-  const { cell, requestOf, answers, statistics, bucketMs, buckets } = rig;
-  const occupancies = [statistics.busy, ...statistics.queue];
-  const meters = 1 + requests.reduce((most, { meter }) => Math.max(most, meter), 0);
-  const startsMs: number[] = [];
-  answers.length = 0;
-  for (const occupancy of occupancies) occupancy.clear();
-  cell.reset(settings, seed, firstMeter, meters, ORIGIN_DAY);
-  const advance = (toMs: number) => {
-    while (cell.nextAtMs <= toMs) {
-      const nowMs = cell.nextAtMs;
-      cell.step();
-      while (startsMs.length < cell.exchanges) startsMs.push(nowMs);
-    }
-  };
-  for (const [number, { atMs, meter, lane, kind }] of requests.entries()) {
-    if (fromMs + atMs > untilMs) break;
-    advance(fromMs + atMs);
-    const slot = cell.take(meter, lane, kind, number);
-    requestOf[slot] = number;
-    cell.enqueue(slot, fromMs + atMs);
-    while (startsMs.length < cell.exchanges) startsMs.push(fromMs + atMs);
-  }
-  advance(untilMs);
-  cell.close(untilMs);
-  const [busyMs, ...queueMs] = occupancies.map(({ edges, steps }) => integralMs(edges, steps, bucketMs, buckets));
-  return { answers: [...answers], startsMs, busyMs, queueMs: [queueMs[0], queueMs[1]] };
-}
-
-type Span = { fromMs: number; toMs: number };
-type Walker = Request & {
-  number: number;
-  attempt: number;
-  offeredMs: number;
-  waitsFromMs: number;
-  startMs: number;
-  dueMs: number;
-  outcome: Outcome;
-};
-
-/**
- * The rules of a cell on plain arrays, a millisecond after the other: exchanges that end, then a change of capacity,
- * then retries, then new requests, each followed by whatever may start.
- */
-function walk(settings: CellSettings, requests: readonly Request[], seed: number) {
-  const answers: Answer[] = [];
-  const exchanges: Span[] = [];
-  const waits: [Span[], Span[]] = [[], []];
-  /** In the order in which turns come: on demand let go by its meter, on demand, scheduled let go, scheduled. */
-  const lines: Walker[][] = [[], [], [], []];
-  const atMeters = new Map<number, Walker[]>();
-  const inBackOff: Walker[] = [];
-  let inExchange: Walker[] = [];
-  let capacity = settings.exchangesMax;
-  let startsFromMs = 0;
-  let next = 0;
-  let nowMs = FROM_MS;
-
-  const lineOf = ({ lane }: Walker, isLetGo: boolean) => lines[(lane === ON_DEMAND ? 0 : 2) + (isLetGo ? 0 : 1)];
-  const isBusy = (meter: number) => inExchange.some((other) => other.meter === meter);
-  const answer = (walker: Walker, outcome: Outcome) => answers.push({ request: walker.number, outcome, atMs: nowMs });
-
-  /** The first at the meter, on demand before scheduled, unless one before it in its lane has been let go. */
-  const letGo = (meter: number) => {
-    const waiting = atMeters.get(meter) ?? [];
-    const first = waiting.find(({ lane }) => lane === ON_DEMAND) ?? waiting[0];
-    if (first === undefined || lineOf(first, true).some((other) => other.meter === meter)) return;
-    atMeters.set(
-      meter,
-      waiting.filter((walker) => walker !== first),
-    );
-    lineOf(first, true).push(first);
-  };
-
-  const start = (walker: Walker) => {
-    const { meter, lane, kind, number } = walker;
-    waits[lane].push({ fromMs: walker.waitsFromMs, toMs: nowMs });
-    walker.attempt++;
-    walker.startMs = nowMs;
-    const bits = draw32(seed, meter, (number << 4) | walker.attempt, PURPOSE.serviceTime);
-    const day = ORIGIN_DAY + Math.floor(nowMs / MS_A_DAY);
-    const isFailed = (bits % 2 ** (32 - QUANTILE_BITS)) / 2 ** (32 - QUANTILE_BITS) < settings.attemptFailureShare;
-    if (!isReachable(seed, meter, day, settings.reachability)) walker.outcome = E20;
-    else walker.outcome = isFailed ? E21 : DATA;
-    const answerMs = settings.serviceTimes[kind][Math.floor(bits / 2 ** (32 - QUANTILE_BITS))];
-    walker.dueMs = nowMs + (walker.outcome === DATA ? answerMs : settings.noAnswerMs);
-    inExchange.push(walker);
-    startsFromMs = (nowMs - startsFromMs < 1 ? startsFromMs : nowMs) + 1_000 / settings.startsPerSecondMax;
-  };
-
-  const startWhatMay = () => {
-    while (inExchange.length < capacity && startsFromMs <= nowMs) {
-      const line = lines.find(({ length }) => length > 0);
-      const walker = line?.shift();
-      if (walker === undefined) return;
-      const { meter, lane } = walker;
-      if (isBusy(meter)) {
-        const waiting = atMeters.get(meter) ?? [];
-        atMeters.set(meter, line === lines[2] ? [walker, ...waiting] : [...waiting, walker]);
-      } else if (nowMs - walker.offeredMs > settings.retry[lane].giveUpMs) {
-        waits[lane].push({ fromMs: walker.waitsFromMs, toMs: nowMs });
-        letGo(meter);
-        answer(walker, E21);
-      } else {
-        start(walker);
-      }
-    }
-  };
-
-  const end = (walker: Walker, outcome: Outcome) => {
-    inExchange = inExchange.filter((other) => other !== walker);
-    exchanges.push({ fromMs: walker.startMs, toMs: nowMs });
-    letGo(walker.meter);
-    const { attemptsMax, backoffMs, factor, giveUpMs } = settings.retry[walker.lane];
-    const jitter = drawUnit(seed, walker.meter, (walker.number << 4) | walker.attempt, PURPOSE.retryJitter);
-    walker.dueMs = nowMs + Math.round(backoffMs * factor ** (walker.attempt - 1) * (0.5 + jitter));
-    const isTriedAgain = walker.attempt < attemptsMax && walker.dueMs - walker.offeredMs <= giveUpMs;
-    if (outcome !== DATA && isTriedAgain) inBackOff.push(walker);
-    else answer(walker, outcome);
-  };
-
-  const enqueue = (walker: Walker) => {
-    walker.waitsFromMs = nowMs;
-    lineOf(walker, false).push(walker);
-    startWhatMay();
-  };
-
-  for (; answers.length < requests.length; nowMs++) {
-    const isDue = ({ dueMs }: Walker) => dueMs === nowMs;
-    const isChanging = capacityAt(settings, nowMs) !== capacity;
-    for (let done = inExchange.find(isDue); done !== undefined; done = inExchange.find(isDue)) {
-      end(done, done.outcome);
-      if (!isChanging) startWhatMay();
-    }
-    if (isChanging) {
-      capacity = capacityAt(settings, nowMs);
-      if (capacity === 0) for (const lost of inExchange.toSorted((a, b) => a.dueMs - b.dueMs)) end(lost, E21);
-      startWhatMay();
-    }
-    for (let again = inBackOff.findIndex(isDue); again !== -1; again = inBackOff.findIndex(isDue)) {
-      enqueue(inBackOff.splice(again, 1)[0]);
-    }
-    startWhatMay();
-    for (; next < requests.length && FROM_MS + requests[next].atMs === nowMs; next++) {
-      const rest = { number: next, attempt: 0, offeredMs: nowMs, waitsFromMs: nowMs, startMs: 0, dueMs: 0 };
-      enqueue({ ...requests[next], ...rest, outcome: DATA });
-    }
-  }
-  return { answers, exchanges, waits };
-}
-
-function capacityAt({ exchangesMax, outages }: CellSettings, ms: number): number {
-  const latest = outages.findLast(({ startMs }) => startMs <= ms);
-  if (latest === undefined) return exchangesMax;
-  const { endMs, recoveryMs } = latest;
-  if (ms < endMs) return 0;
-  if (ms >= endMs + recoveryMs) return exchangesMax;
-  return Math.max(1, Math.floor((exchangesMax * (ms - endMs)) / recoveryMs));
 }
 
 function countByMs(spans: readonly Span[], forMs: number): Float64Array {

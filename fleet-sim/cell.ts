@@ -54,7 +54,7 @@ const LET_GO = 2;
  * One cell of a network: its share of the meters behind a fixed number of concurrent exchanges. Two queues, first
  * come first served within each; on demand before scheduled, without pre-emption; one exchange a meter at a time.
  *
- *   offer --> queue[lane] --dispatch--> exchange --> answer
+ * enqueue --> queue[lane] --dispatch--> exchange --> answer
  *                ^   \ meter busy: waits at the meter, then goes first    |
  *                '---- retry after back-off <---- no answer --------------'
  *
@@ -104,7 +104,7 @@ export class Cell {
   readonly #busyTime: Occupancy | null;
   readonly #queueTime: readonly [Occupancy, Occupancy] | null;
 
-  /** `onAnswer` is called once a request, when its slot is about to be freed; it may call `offer`. */
+  /** `onAnswer` is called once a request, when its slot is about to be freed; it may take and enqueue another. */
   constructor(
     onAnswer: (slot: number, outcome: Outcome, atMs: number) => void,
     statistics: { busy: Occupancy; queue: readonly [Occupancy, Occupancy] } | null = null,
@@ -161,7 +161,7 @@ export class Cell {
     this.#startWakeAtMs = NEVER;
   }
 
-  /** Slots so far: arrays by slot must be at least this long after an `offer`. */
+  /** Slots so far: arrays by slot must be at least this long after a `take`. */
   get slots(): number {
     return this.#next.length;
   }

@@ -16,7 +16,7 @@ import {
 
 /**
  * What a meter says to a read that reached it. The first three are well-formed successful responses, told apart
- * because a response in time is not yet the data asked for (DOMAIN section 7).
+ * because a response in time is not yet the data asked for.
  */
 export const OUTCOME = {
   /** Every stamp of the window, or the snapshot. */

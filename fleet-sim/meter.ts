@@ -97,7 +97,7 @@ const DEVICE_PREFIX = '02-4D-44-52';
 const DEVICE_ID = /^02-4D-44-52(-[0-9A-F]{2}){4}$/;
 const OCCASION = { distributor: 0, installed: 1 } as const;
 
-/** Distributor ids 10 to 23 are the licence areas (DOMAIN section 8), each in a zone: 0 south, 1 middle, 2 north. */
+/** Distributor ids 10 to 23 are the licence areas, each in a zone: 0 south, 1 middle, 2 north. */
 const DISTRIBUTOR_MIN = 10;
 const ZONE_OF_AREA = [0, 1, 0, 1, 1, 2, 1, 2, 2, 0, 0, 0, 0, 1] as const;
 

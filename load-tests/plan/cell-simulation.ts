@@ -501,7 +501,7 @@ export class CellSimulation {
     if (outcome !== OUTCOME.data && (this.#flags[slot] & DATA_SET) !== 0) this.#reRequest(slot, atMs);
   }
 
-  /** The User asks again, on demand, for what did not come. [seed 2.6.4] */
+  /** The User asks again, on demand, for what did not come. [MP162 2.6.4] */
   #reRequest(slot: number, atMs: number): void {
     const user = this.#model.users[this.#user[slot]];
     const ordinal = this.#ordinal[slot];

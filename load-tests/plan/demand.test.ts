@@ -25,8 +25,7 @@ type Entry = { day: number; hour: number; user: string; srv: string; mode: strin
 /** All that a list asks for on a simulated day, by meter of the cell. */
 function entriesOf(model: Model, list: Arrivals, day: number): Map<number, Entry[]> {
   const byMeter = new Map<number, Entry[]>();
-  for (let at = 0; at < list.size; at++) {
-    const k = list.order[at];
+  for (let k = 0; k < list.size; k++) {
     if (day < list.fromDay[k] || day >= list.untilDay[k]) continue;
     const row = list.row[k];
     const entry = {

@@ -5,7 +5,7 @@ import { DAILY, HALF_HOURLY, NOBODY, type Portfolio } from './portfolio.ts';
 
 /**
  * What the Users of one cell ask for. The daily list is the same every day: each data set by schedule where the
- * matrix schedules it, on demand where it does not. [seed 2.6.1-2.6.4]
+ * matrix schedules it, on demand where it does not. [MP162 2.6.1-2.6.4]
  */
 export function fillDailyReads(daily: Arrivals, model: Model, network: number, portfolio: Portfolio): void {
   daily.size = 0;
@@ -82,7 +82,7 @@ function addReads(
     const importDaily = firstAttemptRow(model, network, wanted) >= 0 ? wanted : srv.importDaily;
     addRead(daily, model, network, portfolio, meter, reader, importDaily, fromDay, untilDay);
     if (exporter === NOBODY) return;
-    // SMETS1 keeps no export daily log: its register is read instead. [seed 3]
+    // SMETS1 keeps no export daily log: its register is read instead. [MP162 3]
     const exportDaily = firstAttemptRow(model, network, srv.exportDaily) >= 0 ? srv.exportDaily : srv.exportRegisters;
     addRead(daily, model, network, portfolio, meter, exporter, exportDaily, fromDay, untilDay);
   }
@@ -108,7 +108,7 @@ function addRead(
   addArrival(daily, atMs, meter, user, row, isScheduled ? FIRST | DATA_SET : DATA_SET, fromDay, untilDay);
 }
 
-/** One register read a calendar month a meter, spread evenly over the month's days. [seed 2.6.1, 2.6.3, 2.6.4] */
+/** One register read a calendar month a meter, spread evenly over the month's days. [MP162 2.6.1, 2.6.3, 2.6.4] */
 function addMonthlyReads(list: Arrivals, model: Model, portfolio: Portfolio, day: number): void {
   const { srv } = model;
   const registers = rowOf(srv.registers, ON_DEMAND, MHHS);

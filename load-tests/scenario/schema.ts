@@ -82,7 +82,7 @@ function retries(attemptsMax: number, backoffSeconds: number, factor: number) {
 const fleet = {
   ...closed(
     {
-      meters: { ...count, maximum: 100_000_000, description: 'ESMEs in the fleet.' },
+      meters: { ...count, maximum: 50_000_000, description: 'ESMEs in the fleet.' },
       metersPerCell: {
         ...count,
         maximum: 100_000,

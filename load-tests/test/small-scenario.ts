@@ -16,7 +16,7 @@ export const SMALL_USERS = [
   { name: 'Exporter One', mpid: 'EONE', role: 'ES', share: 1 },
 ];
 
-/** One Settlement Day on 2,000 meters in 8 cells; `settings` replace top-level keys of the scenario file. */
+/** One Settlement Day on 2,000 meters in 9 cells; `settings` replace top-level keys of the scenario file. */
 export function smallScenario(settings: Record<string, unknown> = {}): LoadedScenario {
   const document = {
     name: 'small',
@@ -28,7 +28,7 @@ export function smallScenario(settings: Record<string, unknown> = {}): LoadedSce
 }
 
 /**
- * Runs all cells, or those that `only` names, here and now and in one pass: what is excess is not found out but given
+ * Runs all cells, or those that `only` names in their order, here and now and in one pass: what is excess is not found out but given
  * as `cutoffs` of each key of User, SRV and period.
  */
 export function simulateInProcess(

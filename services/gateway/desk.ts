@@ -24,7 +24,7 @@ export type Desk = {
 /** How a request arrives: what DUIS itself does not say. */
 export type Receipt = {
   atMs: number;
-  /** Sent for MHHS. An MDR's request always is (DOMAIN section 7). */
+  /** Sent for MHHS. An MDR's request always is. */
   mhhs: boolean;
   /** The role that the User acts in; undefined: its only one, or of several the one that may do this. */
   role?: Role;

@@ -51,7 +51,7 @@ export type DuisBody =
 export type ScheduleBody = Omit<Schedule, 'id' | 'userEui' | 'role' | 'service' | 'srv'> & { srv: ScheduledVariant };
 export type ScheduleReference = { scheduleId: number } | { deviceId: DeviceId };
 
-/** The eleven services of DOMAIN section 4: their DUIS body and what stands in it. */
+/** The eleven services of MP162 2.4: their DUIS body and what stands in it. */
 const BODIES = {
   '4.1.1': { element: 'ReadInstantaneousImportRegisters', read: readRegisters },
   '4.2': { element: 'ReadInstantaneousExportRegisters', read: readRegisters },
