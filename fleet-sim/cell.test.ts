@@ -90,7 +90,9 @@ describe('the two lanes', () => {
 });
 
 describe('retries', () => {
-  const silent = { reachability: { notCommunicatingShare: 1, spellDays: 10 } };
+  const silent = {
+    reachability: { notCommunicatingShare: 1, spellDays: 10, intermittentShare: 0, intermittentHours: 1 },
+  };
   const failing = { attemptFailureShare: 1 };
   const policy = { attemptsMax: 4, backoffMs: 1_000, factor: 3, giveUpMs: MS_A_DAY };
 
@@ -156,7 +158,7 @@ describe('retries', () => {
     const meters = 40_000;
     const settings = settingsOf({
       exchangesMax: 1_000,
-      reachability: { notCommunicatingShare: 0.09, spellDays: 30 },
+      reachability: { notCommunicatingShare: 0.09, spellDays: 30, intermittentShare: 0, intermittentHours: 1 },
       attemptFailureShare: 0.2,
       retry: [{ attemptsMax: 3, backoffMs: 500, factor: 2, giveUpMs: MS_A_DAY }, ONCE],
     });
@@ -169,13 +171,13 @@ describe('retries', () => {
     expectShare(startsMs.length - meters - 2 * count(E20), 0.91 * (0.2 + 0.2 ** 2), meters);
   });
 
-  test('a meter is silent for whole days, from midnight UTC of the origin', () => {
-    const reachability = { notCommunicatingShare: 0.5, spellDays: 3 };
+  test('a meter is silent by its spells, with time counted from midnight UTC of the origin', () => {
+    const reachability = { notCommunicatingShare: 0.5, spellDays: 3, intermittentShare: 0, intermittentHours: 1 };
     const requests = Array.from({ length: 400 }, (_, n) => at(Math.floor(n / 20) * (MS_A_DAY / 2) + n, n % 20));
     const { answers } = simulate(settingsOf({ exchangesMax: 20, reachability }), requests, { firstMeter: 1_234 });
     for (const { request, outcome } of answers) {
-      const day = ORIGIN_DAY + Math.floor(request / 40);
-      expect(outcome).toBe(isReachable(1, 1_234 + (request % 20), day, reachability) ? DATA : E20);
+      const askedMs = ORIGIN_DAY * MS_A_DAY + requests[request].atMs;
+      expect(outcome).toBe(isReachable(1, 1_234 + (request % 20), askedMs, reachability) ? DATA : E20);
     }
   });
 });
@@ -292,7 +294,12 @@ const anySettings: fc.Arbitrary<CellSettings> = fc.record({
   serviceTimes: fc.constant(TABLES),
   noAnswerMs: fc.constantFrom(1, 30, 100),
   attemptFailureShare: fc.constantFrom(0, 0.2, 0.7),
-  reachability: fc.record({ notCommunicatingShare: fc.constantFrom(0, 0.4), spellDays: fc.constantFrom(1, 2) }),
+  reachability: fc.record({
+    notCommunicatingShare: fc.constantFrom(0, 0.4),
+    spellDays: fc.constantFrom(1, 2),
+    intermittentShare: fc.constantFrom(0, 0.5),
+    intermittentHours: fc.constantFrom(0.5, 3),
+  }),
   retry: fc.tuple(anyRetry, anyRetry),
   outages: anyOutages,
 });

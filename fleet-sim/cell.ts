@@ -1,7 +1,7 @@
 import { draw32, PURPOSE } from './draws.ts';
 import { EventHeap } from './event-heap.ts';
 import type { Occupancy } from './occupancy.ts';
-import { isReachable, nextSpellDay, type Reachability } from './reachability.ts';
+import { isReachable, nextSpellMs, type Reachability } from './reachability.ts';
 import { QUANTILE_BITS } from './service-time.ts';
 
 /** The two priority classes of a network, as indexes. On demand goes first, without pre-emption. */
@@ -358,9 +358,9 @@ export class Cell {
 
   #startSpell(meter: number, index: number, atMs: number): void {
     const { reachability } = this.#settings;
-    const day = this.#originDay + Math.floor(atMs / MS_A_DAY);
-    this.#isSilent[meter] = isReachable(this.#seed, index, day, reachability) ? 0 : 1;
-    this.#spellEndMs[meter] = (nextSpellDay(this.#seed, index, day, reachability) - this.#originDay) * MS_A_DAY;
+    const originMs = this.#originDay * MS_A_DAY;
+    this.#isSilent[meter] = isReachable(this.#seed, index, originMs + atMs, reachability) ? 0 : 1;
+    this.#spellEndMs[meter] = nextSpellMs(this.#seed, index, originMs + atMs, reachability) - originMs;
   }
 
   #complete(slot: number, atMs: number): void {

@@ -208,7 +208,7 @@ function settingsOf(exchangesMax: number, serviceTimes: readonly Int32Array[]): 
     serviceTimes,
     noAnswerMs: 1_000,
     attemptFailureShare: 0,
-    reachability: { notCommunicatingShare: 0, spellDays: 30 },
+    reachability: { notCommunicatingShare: 0, spellDays: 30, intermittentShare: 0, intermittentHours: 1 },
     retry: [ONCE, ONCE],
     outages: [],
   };

@@ -32,7 +32,7 @@ export function settingsOf(own: Partial<CellSettings>): CellSettings {
     serviceTimes: TABLES,
     noAnswerMs: 70,
     attemptFailureShare: 0,
-    reachability: { notCommunicatingShare: 0, spellDays: 30 },
+    reachability: { notCommunicatingShare: 0, spellDays: 30, intermittentShare: 0, intermittentHours: 1 },
     retry: [ONCE, ONCE],
     outages: [],
     ...own,

@@ -57,9 +57,8 @@ export function walk(settings: CellSettings, requests: readonly Request[], seed:
     walker.attempt++;
     walker.startMs = nowMs;
     const bits = draw32(seed, meter, (number << 4) | walker.attempt, PURPOSE.serviceTime);
-    const day = ORIGIN_DAY + Math.floor(nowMs / MS_A_DAY);
     const isFailed = (bits % 2 ** (32 - QUANTILE_BITS)) / 2 ** (32 - QUANTILE_BITS) < settings.attemptFailureShare;
-    if (!isReachable(seed, meter, day, settings.reachability)) walker.outcome = E20;
+    if (!isReachable(seed, meter, ORIGIN_DAY * MS_A_DAY + nowMs, settings.reachability)) walker.outcome = E20;
     else walker.outcome = isFailed ? E21 : DATA;
     const answerMs = settings.serviceTimes[kind][Math.floor(bits / 2 ** (32 - QUANTILE_BITS))];
     walker.dueMs = nowMs + (walker.outcome === DATA ? answerMs : settings.noAnswerMs);

@@ -335,6 +335,8 @@ function cellSettings(network: NetworkSettings, scenario: Scenario, matrix: Matr
     reachability: {
       notCommunicatingShare: scenario.fleet.notCommunicatingShare,
       spellDays: scenario.fleet.spellDays,
+      intermittentShare: scenario.fleet.intermittentShare,
+      intermittentHours: scenario.fleet.intermittentHours,
     },
     retry,
     outages: [],

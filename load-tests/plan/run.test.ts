@@ -76,7 +76,7 @@ describe('a run that is stopped', () => {
   });
 
   test('half-way is a valid report of the cells done by then, scaled, that says so', async () => {
-    const loaded = smallScenario({ fleet: { meters: 60_000, metersPerCell: 500 }, days: 4 });
+    const loaded = smallScenario({ fleet: { meters: 60_000, metersPerCell: 500 }, days: 14 });
     const stopping = new AbortController();
     const result = await runPlan(loaded, {
       workers: 2,
@@ -97,7 +97,7 @@ describe('a run that is stopped', () => {
 
   test('while it is repeated for an anomaly threshold does not pass for complete', async () => {
     const fleet = { meters: 30_000, metersPerCell: 500 };
-    const loaded = smallScenario({ fleet, days: 4, bursts: [BURST] });
+    const loaded = smallScenario({ fleet, days: 6, bursts: [BURST] });
     const stopping = new AbortController();
     const result = await runPlan(loaded, {
       workers: 2,

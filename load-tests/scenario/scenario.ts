@@ -34,6 +34,8 @@ export type FleetSettings = {
   suspendedShare: number;
   notCommunicatingShare: number;
   spellDays: number;
+  intermittentShare: number;
+  intermittentHours: number;
 };
 
 export type NetworkSettings = {

@@ -111,6 +111,18 @@ const fleet = {
         default: 30,
         description: 'Days for which a meter stays communicating or not. [assumption]',
       },
+      intermittentShare: {
+        ...share,
+        default: 0.25,
+        description: 'Of the meters that do not communicate, the share that comes back within hours. [assumption]',
+      },
+      intermittentHours: {
+        type: 'number',
+        minimum: 0.1,
+        maximum: 240,
+        default: 4,
+        description: 'Hours for which an intermittent meter stays communicating or not. [assumption]',
+      },
     },
     ['meters'],
   ),
