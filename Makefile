@@ -27,5 +27,5 @@ clean:
 	rm -rf node_modules mdr-report
 
 node_modules/.installed: package.json package-lock.json
-	npm ci --no-audit --no-fund
+	npm ci --no-audit --no-fund --loglevel=error
 	@touch $@

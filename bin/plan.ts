@@ -3,10 +3,10 @@ import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MdrError } from '#core/errors.ts';
 import { buildReport } from '#load-tests/plan/build-report.ts';
-import { PASSES_MAX, type PlanResult, runPlan } from '#load-tests/plan/run.ts';
+import { type PlanResult, runPlan } from '#load-tests/plan/run.ts';
 import type { Report, Verdict } from '#load-tests/report/report.ts';
 import { renderSummary } from '#load-tests/report/summary.ts';
-import { writeReport } from '#load-tests/report/write.ts';
+import { makeReportDirectory, writeReport } from '#load-tests/report/write.ts';
 import { type LoadedScenario, loadScenario } from '#load-tests/scenario/load.ts';
 import { createProgress } from './progress.ts';
 import { version } from './version.ts';
@@ -33,7 +33,7 @@ Exit codes: 0 every threshold holds, 1 one is broken, 2 bad input, 3 could not r
 
 Examples:
   mdr plan                                            the day of 100,000 meters
-  mdr plan gb-settlement-day --sample 1/50            30 million meters, estimated in a second or two
+  mdr plan gb-settlement-day --sample 1/10            30 million meters, estimated in a few seconds
   mdr plan settlement-day --set networks[S1SP].exchangesPerCell=2
   mdr plan my-scenario.yaml --out report --seed 7
   mdr plan outage-72h --json | jq .verdict
@@ -65,14 +65,15 @@ export async function run(argv: string[]): Promise<number> {
     values.workers === undefined ? availableParallelism() : wholeNumber('--workers', values.workers, 1, WORKERS_MAX);
   const sampleOneIn = values.sample === undefined ? 1 : parseSample(values.sample);
   const loaded = loadScenario(name, settings);
+  const directory = values.out ?? (values.json ? undefined : join('mdr-report', loaded.scenario.name));
+  if (directory !== undefined) await makeReportDirectory(directory);
   const result = await simulate(loaded, workers, sampleOneIn, values.json);
   const command = commandOf(name, values, sampleOneIn);
   const report = buildReport(result, { workers, sampleOneIn, version: version(), command });
-  const directory = values.out ?? (values.json ? undefined : join('mdr-report', report.scenario.name));
   if (directory !== undefined) await writeReport(report, directory);
   if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else showResult(report, directory as string);
-  if (result.passes === PASSES_MAX) {
+  if (!result.settled && result.complete) {
     process.stderr.write(
       'The instants at which Anomaly Detection Thresholds are exceeded did not settle; see passes.\n',
     );

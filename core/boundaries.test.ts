@@ -50,7 +50,7 @@ function folderOf(path: string): string | undefined {
 }
 
 function isTest(path: string): boolean {
-  return path.endsWith('.test.ts');
+  return path.endsWith('.test.ts') || path.includes('/test/');
 }
 
 function serviceOf(path: string): string | undefined {

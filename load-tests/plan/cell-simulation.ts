@@ -1,5 +1,5 @@
-import { type AccessRequest, type AccessTables, decideAccess, FACT, FACTS } from '#core/access-control.ts';
-import { DATA_KINDS, NO_DATA, REGISTERS } from '#core/matrix.ts';
+import { FACT } from '#core/access-control.ts';
+import { DATA_KINDS, REGISTERS } from '#core/matrix.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
 import { Cell, type CellSettings, LANE, OUTCOME, type Outcome } from '#fleet-sim/cell.ts';
 import { draw32, drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
@@ -8,27 +8,24 @@ import { metersOfCell, networkOfCell } from '#fleet-sim/fleet.ts';
 import { Occupancy } from '#fleet-sim/occupancy.ts';
 import { QUANTILE_BITS } from '#fleet-sim/service-time.ts';
 import { type Arrivals, createArrivals, DATA_SET, FIRST } from './arrivals.ts';
-import { addInto, DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
+import { CellAccess } from './cell-access.ts';
+import { CellCounts, RE_REQUEST_MASK, UNCOUNTED } from './cell-counts.ts';
+import { DAY } from './counters.ts';
 import { fillDailyReads, fillDayReads, timeIn } from './demand.ts';
 import { advanceStream, createStreams, NOT_JUDGED, type Stream, startStream } from './existing-load.ts';
-import { bucketOf, HISTOGRAM_BUCKETS } from './histogram.ts';
 import { MHHS, type Model, ON_DEMAND, outagesOfCell, ROWS_PER_SRV, rowOf, SCHEDULED } from './model.ts';
 import { createPortfolio, fillPortfolio, NOBODY, type Portfolio } from './portfolio.ts';
-import { bucketMsOf, bucketsOf, type NetworkTally, SERIES_BUCKETS, SERIES_SHIFT, type Tally } from './tally.ts';
+import { bucketMsOf, bucketsOf, type NetworkTally, type Tally } from './tally.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
-const HOUR_MS = 3_600_000;
 const EXPORT = REGISTERS.indexOf('export');
-const REGISTER_READS = DATA_KINDS.indexOf('registers');
 const HALF_HOURS = DATA_KINDS.indexOf('half-hours');
 /** Pending requests of Users in one cell: re-requests and releases from quarantine. */
 const PENDING_MAX = 1 << 22;
 /** Ordinal of what stands beside the daily list; the low 5 bits of an ordinal count re-requests. */
 const EXTRA = 2048;
-const RE_REQUEST_MASK = 31;
 /** Requests in a day of one meter and row that have draws of their own. */
 const ORDINALS = 4096;
-const UNCOUNTED = -1;
 /** States of a slot. */
 const FREE = 0;
 const OPEN = 1;
@@ -56,21 +53,17 @@ export class CellSimulation {
   readonly #streams: Stream[];
   readonly #daily: Arrivals = createArrivals(1024);
   readonly #extra: Arrivals = createArrivals(1024);
-  readonly #tables: AccessTables;
-  readonly #request: AccessRequest;
+  readonly #access: CellAccess;
+  readonly #counts: CellCounts;
   readonly #busy: Occupancy;
   readonly #queue: readonly [Occupancy, Occupancy];
   readonly #cell: Cell;
-  readonly #counted: Float64Array;
   /** Requests that a User will make, and releases from quarantine; values are slots. */
   readonly #pending = new EventHeap(1024, PENDING_MAX);
-  readonly #bucketMs: number;
-  readonly #buckets: number;
   readonly #anomalyPeriodMs: number;
   readonly #anomalyPeriods: number;
   readonly #firstAnomalyPeriod: number;
   readonly #originMs: number;
-  readonly #refusalOfFact: Int8Array;
   readonly #isDccOnly: Uint8Array;
 
   // What is known of each request, by the cell's slot.
@@ -87,7 +80,6 @@ export class CellSimulation {
   #network = 0;
   #into!: NetworkTally;
   #trtMs!: Float64Array;
-  #openCounted = 0;
   #lastCountedMs = 0;
 
   constructor(model: Model, tally: Tally, cutoffs: Cutoffs, watched: Watched) {
@@ -97,67 +89,41 @@ export class CellSimulation {
     this.#watched = watched;
     this.#portfolio = createPortfolio(model);
     this.#streams = createStreams(model);
-    this.#tables = {
-      matrix: model.matrix,
-      convention: model.scenario.dayConvention,
-      users: model.userTable,
-      devices: this.#portfolio.devices,
-      registrations: this.#portfolio.registrations,
-      // Thresholds count over the whole fleet, not over a cell: the run finds their cutoffs.
-      anomaly: null,
-    };
-    this.#request = {
-      user: 0,
-      role: 0,
-      certificate: 0,
-      srv: 0,
-      scheduledSrv: -1,
-      mode: 0,
-      service: 0,
-      device: 0,
-      firstDay: 0,
-      lastDay: 0,
-      atMs: 0,
-    };
-    this.#bucketMs = bucketMsOf(model.scenario.days);
+    this.#access = new CellAccess(model, this.#portfolio);
+    this.#counts = new CellCounts(model);
+    const bucketMs = bucketMsOf(model.scenario.days);
     const buckets = bucketsOf(model);
-    this.#buckets = buckets;
-    this.#busy = new Occupancy(this.#bucketMs, buckets, model.countedStartMs);
+    this.#busy = new Occupancy(bucketMs, buckets, model.countedStartMs);
     this.#queue = [
-      new Occupancy(this.#bucketMs, buckets, model.countedStartMs),
-      new Occupancy(this.#bucketMs, buckets, model.countedStartMs),
+      new Occupancy(bucketMs, buckets, model.countedStartMs),
+      new Occupancy(bucketMs, buckets, model.countedStartMs),
     ];
     this.#cell = new Cell((slot, outcome, atMs) => this.#onAnswer(slot, outcome, atMs), {
       busy: this.#busy,
       queue: this.#queue,
     });
-    this.#counted = new Float64Array(model.counters.length);
     this.#originMs = model.originDay * DAY_MS;
     this.#anomalyPeriodMs = model.scenario.anomaly.periodSeconds * 1000;
     this.#firstAnomalyPeriod = Math.floor(this.#originMs / this.#anomalyPeriodMs);
     this.#anomalyPeriods = tally.networks[0].anomalyCounts.length / (model.users.length * model.matrix.services.length);
-    this.#refusalOfFact = Int8Array.from(FACTS, ({ code }) => (REFUSALS as readonly string[]).indexOf(code));
     this.#isDccOnly = Uint8Array.from(model.matrix.services, ({ target }) => (target === 'dcc' ? 1 : 0));
   }
 
   /** What the last cell counted: good until the next one. */
   get counted(): Float64Array {
-    return this.#counted;
+    return this.#counts.counted;
   }
 
   /** Simulates one cell and adds it to the tally. Returns the index of its network. */
   run(cellIndex: number): number {
-    const { fleet, scenario } = this.#model;
+    const { fleet } = this.#model;
     const network = networkOfCell(fleet, cellIndex);
     const { first, end } = metersOfCell(fleet, cellIndex);
     this.#start(network, cellIndex, first, end - first);
     let day = 0;
     while (this.#simulateDay(cellIndex, day)) day++;
     this.#finish();
-    this.#into.cells++;
-    this.#into.events += this.#cell.events;
-    this.#addOccupancy(scenario.days);
-    addInto(this.#into.counted, this.#counted);
+    this.#counts.finish(this.#cell.events, this.#cell.exchanges, this.#busy, this.#queue);
     return network;
   }
 
@@ -166,9 +132,8 @@ export class CellSimulation {
     this.#network = network;
     this.#into = this.#tally.networks[network];
     this.#trtMs = model.trtMs[network];
-    this.#openCounted = 0;
     this.#lastCountedMs = 0;
-    this.#counted.fill(0);
+    this.#counts.start(network, this.#into);
     this.#busy.clear();
     this.#queue[0].clear();
     this.#queue[1].clear();
@@ -234,7 +199,7 @@ export class CellSimulation {
     const cell = this.#cell;
     const pending = this.#pending;
     for (;;) {
-      if (isRunOut && this.#openCounted === 0) return false;
+      if (isRunOut && this.#counts.open === 0) return false;
       const cellAtMs = cell.nextAtMs;
       const pendingAtMs = pending.firstAtMs;
       if (cellAtMs <= pendingAtMs) {
@@ -318,19 +283,18 @@ export class CellSimulation {
 
   /** Time in quarantine does not count: the clock, which had not run yet, starts now. */
   #releaseQuarantined(slot: number, atMs: number): void {
-    const { counters } = this.#model;
+    const counts = this.#counts;
     const day = this.#day[slot];
     const user = this.#user[slot];
     const row = this.#row[slot];
     const isDccOnly = this.#isDccOnly[(row / ROWS_PER_SRV) | 0] !== 0;
     if (day !== UNCOUNTED) {
-      this.#counted[dayAt(counters, day) + DAY.quarantined]--;
-      this.#counted[userAt(counters, day, user) + USER.quarantined]--;
-      this.#openCounted--;
+      counts.quarantined(day, user, -1);
+      counts.open--;
       if (isDccOnly) {
         const meter = this.#cell.meter[slot];
         this.#answerByPlatform(meter, user, row, this.#ordinal[slot], atMs, Math.floor(atMs / DAY_MS), day);
-      } else this.#countAccepted(day, row);
+      } else counts.accepted(day, row);
     }
     if (isDccOnly) {
       this.#state[slot] = FREE;
@@ -353,17 +317,14 @@ export class CellSimulation {
     atMs: number,
     day: number,
   ): void {
-    const model = this.#model;
+    const counts = this.#counts;
     const srv = (row / ROWS_PER_SRV) | 0;
     const mode = (row >> 1) & 1;
-    const fact = this.#decide(meter, user, srv, mode, row & 1, dataDay, atMs, day);
-    const countedDay = this.#countedDay(atMs);
+    const fact = this.#access.decide(meter, user, srv, mode, row & 1, dataDay, atMs, day);
+    const countedDay = counts.dayOf(atMs);
     if (countedDay !== UNCOUNTED) {
-      this.#countReceived(countedDay, user, flags, mode, ordinal, atMs);
-      if (fact !== FACT.accepted) {
-        this.#counted[dayAt(model.counters, countedDay) + DAY.refused + this.#refusalOfFact[fact]]++;
-        this.#counted[userAt(model.counters, countedDay, user) + USER.refused]++;
-      }
+      counts.received(countedDay, user, flags, mode, ordinal, atMs);
+      if (fact !== FACT.accepted) counts.refused(countedDay, user, fact);
     }
     if (fact !== FACT.accepted) return;
     if (mode === ON_DEMAND && this.#isExcess(user, srv, atMs)) {
@@ -381,43 +342,8 @@ export class CellSimulation {
     this.#clockStartMs[slot] = atMs;
     this.#state[slot] = OPEN;
     this.#day[slot] = countedDay;
-    if (countedDay !== UNCOUNTED) this.#countAccepted(countedDay, row);
+    if (countedDay !== UNCOUNTED) counts.accepted(countedDay, row);
     this.#cell.enqueue(slot, atMs);
-  }
-
-  #decide(
-    meter: number,
-    user: number,
-    srv: number,
-    mode: number,
-    service: number,
-    dataDay: number,
-    atMs: number,
-    day: number,
-  ): number {
-    const { matrix, originDay, users } = this.#model;
-    const request = this.#request;
-    request.user = user;
-    request.certificate = user;
-    request.role = users[user].role;
-    request.srv = srv;
-    request.mode = mode;
-    request.service = service;
-    request.device = meter;
-    request.atMs = this.#originMs + atMs;
-    const data = matrix.data[srv];
-    if (data === NO_DATA) {
-      // A schedule is created for days to come, so it is the agent of today who may; 8.2 asks for no day.
-      const isSchedule = srv === this.#model.srv.createSchedule;
-      request.scheduledSrv = isSchedule ? this.#model.srv.importHalfHours : -1;
-      request.firstDay = originDay + day;
-      request.lastDay = isSchedule ? originDay + day : originDay + day - 1;
-    } else {
-      const asked = originDay + (data === REGISTER_READS ? day : dataDay);
-      request.firstDay = asked;
-      request.lastDay = asked;
-    }
-    return decideAccess(request, this.#tables);
   }
 
   #isExcess(user: number, srv: number, atMs: number): boolean {
@@ -445,10 +371,7 @@ export class CellSimulation {
     countedDay: number,
   ): void {
     const { answer, answerAfterMinutes } = this.#model.scenario.anomaly;
-    if (countedDay !== UNCOUNTED) {
-      this.#counted[dayAt(this.#model.counters, countedDay) + DAY.quarantined]++;
-      this.#counted[userAt(this.#model.counters, countedDay, user) + USER.quarantined]++;
-    }
+    if (countedDay !== UNCOUNTED) this.#counts.quarantined(countedDay, user, 1);
     if (answer !== 'process') return;
     const srv = (row / ROWS_PER_SRV) | 0;
     const slot = this.#cell.take(meter, LANE.onDemand, srv, occasionOf(day, row, drawOrdinal(ordinal, dataDay)));
@@ -457,7 +380,7 @@ export class CellSimulation {
     this.#clockStartMs[slot] = atMs;
     this.#state[slot] = QUARANTINED;
     this.#day[slot] = countedDay;
-    if (countedDay !== UNCOUNTED) this.#openCounted++;
+    if (countedDay !== UNCOUNTED) this.#counts.open++;
     this.#pending.push(atMs + Math.round(answerAfterMinutes * 60_000), slot);
   }
 
@@ -471,14 +394,12 @@ export class CellSimulation {
     day: number,
     countedDay: number,
   ): void {
-    const { dccOnly, scenario, counters } = this.#model;
+    const { dccOnly, scenario } = this.#model;
     const index = this.#portfolio.firstMeter + meter;
     const bits = draw32(scenario.seed, index, occasionOf(day, row, ordinal), PURPOSE.dccOnly);
     const latencyMs = dccOnly[bits >>> (32 - QUANTILE_BITS)] + scenario.platform.latencyMs;
-    this.#countAccepted(countedDay, row);
-    this.#openCounted--;
-    this.#counted[dayAt(counters, countedDay) + DAY.dccOnly]++;
-    this.#countAnswer(countedDay, row, user, atMs, latencyMs, true);
+    this.#counts.accepted(countedDay, row);
+    this.#counts.answered(countedDay, row, user, DAY.dccOnly, atMs, latencyMs, true);
   }
 
   #onAnswer(slot: number, outcome: Outcome, atMs: number): void {
@@ -487,16 +408,14 @@ export class CellSimulation {
     if (row === NOT_JUDGED) return;
     const day = this.#day[slot];
     if (day !== UNCOUNTED) {
-      const { scenario, counters, matrix, intervals } = this.#model;
-      const receivedMs = this.#clockStartMs[slot];
-      const base = dayAt(counters, day);
-      this.#openCounted--;
-      this.#counted[base + DAY.data + outcome]++;
-      if (outcome === OUTCOME.data && matrix.data[(row / ROWS_PER_SRV) | 0] === HALF_HOURS) {
-        this.#counted[base + DAY.halfHours] += intervals[this.#dataDay[slot] + 1];
+      const { scenario, matrix, intervals } = this.#model;
+      const startMs = this.#clockStartMs[slot];
+      const hasData = outcome === OUTCOME.data;
+      const latencyMs = atMs - startMs + scenario.platform.latencyMs;
+      this.#counts.answered(day, row, this.#user[slot], DAY.data + outcome, startMs, latencyMs, hasData);
+      if (hasData && matrix.data[(row / ROWS_PER_SRV) | 0] === HALF_HOURS) {
+        this.#counts.halfHours(day, intervals[this.#dataDay[slot] + 1]);
       }
-      const latencyMs = atMs - receivedMs + scenario.platform.latencyMs;
-      this.#countAnswer(day, row, this.#user[slot], receivedMs, latencyMs, outcome === OUTCOME.data);
     }
     if (outcome !== OUTCOME.data && (this.#flags[slot] & DATA_SET) !== 0) this.#reRequest(slot, atMs);
   }
@@ -515,100 +434,13 @@ export class CellSimulation {
     this.#plan(meter, this.#user[slot], row, DATA_SET, dataDay, ordinal + 1, askAtMs);
   }
 
-  #countReceived(day: number, user: number, flags: number, mode: number, ordinal: number, atMs: number): void {
-    const { counters, countedStartMs } = this.#model;
-    this.#counted[dayAt(counters, day) + DAY.received]++;
-    const base = userAt(counters, day, user);
-    this.#counted[base + USER.requests]++;
-    if ((flags & FIRST) !== 0) {
-      this.#counted[base + USER.first]++;
-      if (mode === ON_DEMAND) this.#counted[base + USER.firstOnDemand]++;
-    }
-    if ((flags & DATA_SET) !== 0 && (ordinal & RE_REQUEST_MASK) > 0) this.#counted[base + USER.reRequests]++;
-    this.#into.requestsByHour[Math.floor((atMs - countedStartMs) / HOUR_MS)]++;
-  }
-
-  #countAccepted(day: number, row: number): void {
-    this.#openCounted++;
-    this.#counted[rowAt(this.#model.counters, day, row) + ROW.requests]++;
-  }
-
-  #countAnswer(day: number, row: number, user: number, receivedMs: number, latencyMs: number, hasData: boolean): void {
-    const { counters, scenario, countedStartMs } = this.#model;
-    const counted = this.#counted;
-    const at = rowAt(counters, day, row);
-    const userBase = userAt(counters, day, user);
-    const trtMs = this.#trtMs[row];
-    const isWithin = latencyMs <= trtMs;
-    counted[userBase + USER.judged]++;
-    if (!isWithin) this.#countBreach(at, receivedMs + trtMs);
-    else if (hasData || scenario.errorsCountAsWithinTrt) {
-      counted[at + ROW.within]++;
-      counted[userBase + USER.within]++;
-      if (!hasData) counted[at + ROW.withinWithoutData]++;
-    } else this.#countBreach(at, receivedMs + trtMs);
-    const limits = counters.limitsMs;
-    for (let k = 0; k < limits.length; k++) {
-      if (latencyMs <= limits[k] && (hasData || scenario.errorsCountAsWithinTrt)) counted[at + ROW.limits + k]++;
-    }
-    const into = this.#into;
-    const bucket = bucketOf(latencyMs);
-    into.latency[row * HISTOGRAM_BUCKETS + bucket]++;
-    if (latencyMs > into.latencyMsMax[row]) into.latencyMsMax[row] = latencyMs;
-    if (((row >> 1) & 1) === ON_DEMAND) {
-      const time = Math.floor((receivedMs - countedStartMs) / this.#bucketMs);
-      // Released from quarantine after the last day: no bucket of the charts is its.
-      if (time >= this.#buckets) return;
-      into.onDemand[time * SERIES_BUCKETS + (bucket >> SERIES_SHIFT)]++;
-    }
-  }
-
-  #countBreach(rowBase: number, deadlineMs: number): void {
-    this.#counted[rowBase + ROW.breaches]++;
-    this.#into.breachesByHour[Math.floor((deadlineMs - this.#model.countedStartMs) / HOUR_MS)]++;
-  }
-
-  /** What is still open when the last TRT has run out is a miss, and stays open in the ledger. */
+  /** What is still open when the last TRT has run out is a miss. */
   #finish(): void {
-    const { counters } = this.#model;
-    const slots = this.#state.length;
     this.#cell.close(this.#lastCountedMs);
-    for (let slot = 0; slot < slots && this.#openCounted > 0; slot++) {
+    for (let slot = 0; slot < this.#state.length && this.#counts.open > 0; slot++) {
       if (this.#state[slot] !== OPEN || this.#day[slot] === UNCOUNTED) continue;
-      const receivedMs = this.#clockStartMs[slot];
-      const row = this.#row[slot];
-      const day = this.#day[slot];
-      const at = rowAt(counters, day, row);
-      this.#counted[dayAt(counters, day) + DAY.open]++;
-      this.#counted[at + ROW.open]++;
-      this.#counted[userAt(counters, day, this.#user[slot]) + USER.judged]++;
-      this.#countBreach(at, receivedMs + this.#trtMs[row]);
-      this.#openCounted--;
+      this.#counts.leftOpen(this.#day[slot], this.#row[slot], this.#user[slot], this.#clockStartMs[slot]);
     }
-  }
-
-  #addOccupancy(days: number): void {
-    const { counters } = this.#model;
-    const perDay = DAY_MS / this.#bucketMs;
-    let inside = 0;
-    for (let bucket = 0; bucket < days * perDay; bucket++) {
-      inside += this.#busy.steps[bucket];
-      const day = Math.floor(bucket / perDay);
-      this.#counted[dayAt(counters, day) + DAY.busyMs] += this.#busy.edges[bucket] + inside * this.#bucketMs;
-    }
-    this.#counted[DAY.exchanges] += this.#cell.exchanges;
-    addInto(this.#into.busyEdges, this.#busy.edges);
-    addInto(this.#into.busySteps, this.#busy.steps);
-    for (let lane = 0; lane < 2; lane++) {
-      addInto(this.#into.queueEdges[lane], this.#queue[lane].edges);
-      addInto(this.#into.queueSteps[lane], this.#queue[lane].steps);
-    }
-  }
-
-  #countedDay(atMs: number): number {
-    const { countedStartMs, countedEndMs } = this.#model;
-    if (atMs < countedStartMs || atMs >= countedEndMs) return UNCOUNTED;
-    return Math.floor((atMs - countedStartMs) / DAY_MS);
   }
 
   #describe(slot: number, user: number, row: number, flags: number, dataDay: number, ordinal: number): void {

@@ -31,6 +31,8 @@ export type PlanResult = {
   complete: boolean;
   /** Simulations of the whole run: more than one where an Anomaly Detection Threshold was exceeded. */
   passes: number;
+  /** False where the cutoffs of Anomaly Detection Thresholds still moved after the last pass. */
+  settled: boolean;
   wallSeconds: number;
   cpuSeconds: number;
 };
@@ -40,7 +42,7 @@ const TASKS_PER_WORKER = 24;
 const CELLS_PER_TASK_MAX = 200;
 const PROGRESS_INTERVAL_MS = 200;
 /** Cutoffs settle from one period to the next; a run that has not settled by then says so. */
-export const PASSES_MAX = 8;
+const PASSES_MAX = 8;
 /**
  * The simulation is one hot loop over small functions; V8 stops inlining at 920 bytecodes in all, which costs a fifth
  * of the run (docs/performance.md). It must be set before the workers start.
@@ -77,10 +79,12 @@ export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Pro
     let cutoffs: Cutoffs = new Map();
     let watched = watch(model, []);
     let result = await simulate(cutoffs, watched);
+    let settled = true;
     let flagged = exceeded(model, result.tally, weightsOf(model, result.tally));
     while (flagged.length > 0 && result.complete && pass < PASSES_MAX) {
       watched = watch(model, flagged);
       pass++;
+      settled = false;
       const next = await simulate(cutoffs, watched);
       if (!next.complete) {
         // What was excess is not known yet: the pass before counted it as if it had been let through.
@@ -89,7 +93,8 @@ export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Pro
       }
       result = next;
       const found = cutoffsOf(model, watched, weight);
-      if (sameCutoffs(found, cutoffs)) break;
+      settled = sameCutoffs(found, cutoffs);
+      if (settled) break;
       cutoffs = found;
       flagged = exceeded(model, result.tally, weightsOf(model, result.tally));
     }
@@ -99,6 +104,7 @@ export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Pro
       ...result,
       cellsSelected: cells.length,
       passes: pass,
+      settled,
       wallSeconds: (performance.now() - startedMs) / 1000,
       cpuSeconds: (user + system) / 1e6,
     };

@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MdrError } from '#core/errors.ts';
 import { renderCsv } from './csv.ts';
@@ -16,8 +16,8 @@ export async function writeReport(report: Report, directory: string): Promise<st
     'report.json': `${JSON.stringify(report, null, 2)}\n`,
     ...renderCsv(report),
   };
+  await makeReportDirectory(directory);
   try {
-    await mkdir(directory, { recursive: true });
     const paths: string[] = [];
     for (const [name, content] of Object.entries(files)) {
       const path = join(directory, name);
@@ -25,6 +25,17 @@ export async function writeReport(report: Report, directory: string): Promise<st
       paths.push(path);
     }
     return paths;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw new MdrError('COULD_NOT_RUN', `cannot write the report to ${directory}: ${error.message}`);
+  }
+}
+
+/** Makes the directory if it is not there: a long run would rather know at its start that it cannot. */
+export async function makeReportDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true });
+    await access(directory, constants.W_OK);
   } catch (error) {
     if (!isSystemError(error)) throw error;
     throw new MdrError('COULD_NOT_RUN', `cannot write the report to ${directory}: ${error.message}`);

@@ -52,6 +52,7 @@ export function simulateInProcess(
     cellsSelected: cells.length,
     complete: true,
     passes: 1,
+    settled: true,
     wallSeconds: 0,
     cpuSeconds: 0,
   };

@@ -1,0 +1,75 @@
+import { type AccessRequest, type AccessTables, decideAccess, type Fact } from '#core/access-control.ts';
+import { DATA_KINDS, NO_DATA } from '#core/matrix.ts';
+import { DAY_MS } from '#core/settlement-day.ts';
+import type { Model } from './model.ts';
+import type { Portfolio } from './portfolio.ts';
+
+const REGISTER_READS = DATA_KINDS.indexOf('registers');
+
+/** Access control on the requests of one cell: core's tables over the portfolio, and one request reused for all. */
+export class CellAccess {
+  readonly #model: Model;
+  readonly #tables: AccessTables;
+  readonly #request: AccessRequest = {
+    user: 0,
+    role: 0,
+    certificate: 0,
+    srv: 0,
+    scheduledSrv: -1,
+    mode: 0,
+    service: 0,
+    device: 0,
+    firstDay: 0,
+    lastDay: 0,
+    atMs: 0,
+  };
+
+  constructor(model: Model, portfolio: Portfolio) {
+    this.#model = model;
+    this.#tables = {
+      matrix: model.matrix,
+      convention: model.scenario.dayConvention,
+      users: model.userTable,
+      devices: portfolio.devices,
+      registrations: portfolio.registrations,
+      // Thresholds count over the whole fleet, not over a cell: the run finds their cutoffs.
+      anomaly: null,
+    };
+  }
+
+  /** `dataDay` and `day` are simulated days: the Settlement Day asked for, and the one that the request is made on. */
+  decide(
+    meter: number,
+    user: number,
+    srv: number,
+    mode: number,
+    service: number,
+    dataDay: number,
+    atMs: number,
+    day: number,
+  ): Fact {
+    const { matrix, originDay, users } = this.#model;
+    const request = this.#request;
+    request.user = user;
+    request.certificate = user;
+    request.role = users[user].role;
+    request.srv = srv;
+    request.mode = mode;
+    request.service = service;
+    request.device = meter;
+    request.atMs = originDay * DAY_MS + atMs;
+    const data = matrix.data[srv];
+    if (data === NO_DATA) {
+      // A schedule is created for days to come, so it is the agent of today who may; 8.2 asks for no day.
+      const isSchedule = srv === this.#model.srv.createSchedule;
+      request.scheduledSrv = isSchedule ? this.#model.srv.importHalfHours : -1;
+      request.firstDay = originDay + day;
+      request.lastDay = isSchedule ? originDay + day : originDay + day - 1;
+    } else {
+      const asked = originDay + (data === REGISTER_READS ? day : dataDay);
+      request.firstDay = asked;
+      request.lastDay = asked;
+    }
+    return decideAccess(request, this.#tables);
+  }
+}
