@@ -61,7 +61,7 @@ describe('bad options end with exit code 2 and a sentence that names them', () =
     [['--smaple', '1/2'], "Unknown option '--smaple'"],
     [['settlement-day', 'outage-72h'], 'one scenario at a time, not settlement-day and outage-72h'],
     [['settlement-dya'], 'There is no scenario or file settlement-dya; built in are agent-switch'],
-    [set('fleet.metres=5'), '--set: fleet.metres expected no such setting; did you mean meters?'],
+    [set('fleet.metres=5'), '--set: fleet.metres expected the name of a setting; did you mean meters?'],
   ])('%j', (args, expected) => {
     const { status, stdout, stderr } = plan(...args);
     expect([status, stdout]).toEqual([2, '']);
@@ -75,7 +75,7 @@ describe('bad options end with exit code 2 and a sentence that names them', () =
     const { status, stderr } = plan('bad.yaml');
     expect(status).toBe(2);
     for (let line = 3; line <= 10; line++) expect(stderr).toContain(`bad.yaml:${line}: oops${line - 3} expected`);
-    expect(stderr).toContain('bad.yaml:2: fleet.metres expected no such setting; did you mean meters?');
+    expect(stderr).toContain('bad.yaml:2: fleet.metres expected the name of a setting; did you mean meters?');
   });
 });
 

@@ -47,12 +47,12 @@ const PASSES_MAX = 8;
  * The simulation is one hot loop over small functions; V8 stops inlining at 920 bytecodes in all, which costs a fifth
  * of the run (docs/performance.md). It must be set before the workers start.
  */
-const INLINING = ['--max-inlined-bytecode-size-cumulative=4000', '--max-inlined-bytecode-size=1500'];
+const INLINING = '--max-inlined-bytecode-size-cumulative=4000';
 
 export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Promise<PlanResult> {
   const startedMs = performance.now();
   const cpuBefore = process.cpuUsage();
-  for (const flag of INLINING) setFlagsFromString(flag);
+  setFlagsFromString(INLINING);
   const model = compileModel(loaded.scenario, loaded.matrix);
   const cells = selectCells(model.fleet, options.sampleOneIn, options.sampleSeed ?? model.scenario.seed);
   const progress = new Int32Array(new SharedArrayBuffer(8));

@@ -24,7 +24,7 @@ const BUILT_IN = join(dirname(fileURLToPath(import.meta.url)), '../scenarios');
 /** Shares are written with a few digits: 0.333 x 3 is meant to be 1. */
 const SHARE_SUM_TOLERANCE = 0.005;
 
-const validate = compileSchema(SCENARIO_SCHEMA);
+const schema = compileSchema(SCENARIO_SCHEMA);
 
 /** Names of the scenarios that come with the product. */
 export function builtInScenarios(): string[] {
@@ -56,7 +56,7 @@ export function parseScenario(text: string, file: string, settings: readonly str
   const value = applied.value;
   const place = (path: readonly (string | number)[], fault: Fault): Fault =>
     locate(parsed, file, applied.paths, path, fault);
-  const faults = schemaFaults(validate, value).map(({ path, fault }) => place(path, fault));
+  const faults = schemaFaults(schema, value).map(({ path, fault }) => place(path, fault));
   if (faults.length > 0) throw invalid(file, faults);
   const scenario = value as Scenario;
   const { matrix, fault } = loadMatrix(scenario.matrix, file);
@@ -124,7 +124,7 @@ function applySettings(value: unknown, settings: readonly string[]) {
   const paths: string[] = [];
   if (settings.length === 0) return { value, faults, paths };
   // Defaults first, so that they can be changed by path; what is wrong is found when the whole is checked.
-  validate(value);
+  schemaFaults(schema, value);
   const document = parseDocument('');
   document.contents = document.createNode(value, { aliasDuplicateObjects: false }) as never;
   for (const setting of settings) {

@@ -68,14 +68,14 @@ describe('--set', () => {
     ['users[9].share=1', '--set: is "users[9].share=1", expected PATH=VALUE'],
     ['name.x=1', '--set: is "name.x=1", expected a value in YAML at a place that exists'],
     ['fleet.meters={', '--set: is "fleet.meters={", expected a value in YAML'],
-    ['fleet.metres=5', '--set: fleet.metres expected no such setting; did you mean meters?'],
-    ['flet.meters=5', '--set: flet expected no such setting; did you mean fleet?'],
-    ['fleet.meters=', '--set: fleet.meters is null, expected integer'],
-    ['days=many', '--set: days is "many", expected integer'],
+    ['fleet.metres=5', '--set: fleet.metres expected the name of a setting; did you mean meters?'],
+    ['flet.meters=5', '--set: flet expected the name of a setting; did you mean fleet?'],
+    ['fleet.meters=', '--set: fleet.meters is null, expected a whole number'],
+    ['days=many', '--set: days is "many", expected a whole number'],
     ['firstDay=2026-02-30', '--set: firstDay is "2026-02-30", expected a day of the calendar'],
     ['networks[S1SP].share=0.1', "--set: networks is 0.7, expected networks' shares that add up to 1"],
     ['thresholds[0]=open <= many', '--set: thresholds[0] is "open <= many", expected METRIC'],
-    ['__proto__.x=1', '--set: __proto__ expected no such setting'],
+    ['__proto__.x=1', '--set: __proto__ expected the name of a setting'],
   ])('%s is reported', (setting, expected) => {
     const lines = linesOf(SMALL, [setting]);
     expect(lines[0]?.slice(0, expected.length)).toBe(expected);

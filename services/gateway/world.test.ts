@@ -72,10 +72,10 @@ test('every fault of the shape is named at once, with line and expectation', () 
     .replace('ueptOn: {}', '');
   expect(faultsOf(broken)).toEqual([
     expect.stringMatching(/^w.yaml:4: users\[0\].category is "Big", expected one of Large Supplier/),
-    expect.stringMatching(/^w.yaml:5: users\[0\].colour expected one of the keys name, eui/),
-    expect.stringMatching(/^w.yaml:6: users\[0\].roles.XX expected one of the keys IS/),
+    expect.stringMatching(/^w.yaml:5: users\[0\].colour expected the name of a setting: name, eui/),
+    expect.stringMatching(/^w.yaml:6: users\[0\].roles.XX expected the name of a setting: IS/),
     expect.stringMatching(/^w.yaml:6: users\[0\].roles.MDR\[0\] is "agna", expected an MPID/),
-    expect.stringMatching(/^w.yaml:7: users\[0\].gates expected the key ueptOn/),
+    expect.stringMatching(/^w.yaml:7: users\[0\].gates.ueptOn expected a value: it is missing/),
     expect.stringMatching(/^w.yaml:9: devices\[0\].status is "On", expected one of Pending/),
     expect.stringMatching(/^w.yaml:13: registrations\[0\].appointments\[0\].efd is "2014-02-30", expected a date/),
   ]);

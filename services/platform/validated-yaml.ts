@@ -3,7 +3,7 @@ import { type Document, isCollection, isMap, isNode, isPair, LineCounter, parseD
 import type { Fault } from '#core/errors.ts';
 
 /** Larger than any file a person writes; a bound on what one is made to read. */
-export const YAML_BYTES_MAX = 4 * 1024 * 1024;
+export const YAML_CHARACTERS_MAX = 4 * 1024 * 1024;
 /** Aliases could blow a small file up; people's files use a handful. */
 const ALIASES_MAX = 100;
 /** More than anybody reads; finding each one's line takes time. */
@@ -11,11 +11,22 @@ const FAULTS_MAX = 1000;
 
 export type YamlFile = { value: unknown; lineOf(path: readonly (string | number)[]): number };
 
+/**
+ * `text`: every scalar is taken as it is written, so that 4.10 is not 4.1 and a number of 13 digits keeps them.
+ * `charactersMax`: for files that programs write.
+ */
+export type YamlReading = { scalars?: 'typed' | 'text'; charactersMax?: number };
+
 /** Parses YAML text; syntax errors come back as faults with their lines. */
-export function parseYaml(text: string, file: string): YamlFile | { faults: Fault[] } {
-  if (text.length > YAML_BYTES_MAX) return { faults: [{ file, expected: `at most ${YAML_BYTES_MAX} characters` }] };
+export function parseYaml(
+  text: string,
+  file: string,
+  { scalars = 'typed', charactersMax = YAML_CHARACTERS_MAX }: YamlReading = {},
+): YamlFile | { faults: Fault[] } {
+  if (text.length > charactersMax) return { faults: [{ file, expected: `at most ${charactersMax} characters` }] };
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+  const schema = scalars === 'text' ? 'failsafe' : 'core';
+  const document = parseDocument(text, { schema, lineCounter: lines, uniqueKeys: true, prettyErrors: false });
   if (document.errors.length > 0) {
     return {
       faults: document.errors.map((error) => ({
@@ -61,8 +72,16 @@ function lineOfPath(document: Document.Parsed, lines: LineCounter, path: readonl
   return lines.linePos(offset).line;
 }
 
-/** Compiles a JSON Schema; validation fills defaults in and finds every fault at once. */
-export function compileSchema(schema: object): ValidateFunction {
+/** What a format of a schema's texts accepts, and how it is called. */
+export type Format = { expected: string; accepts(text: string): boolean };
+
+export type CompiledSchema = { validate: ValidateFunction; formats: Readonly<Record<string, Format>> };
+
+/**
+ * Compiles a JSON Schema; validation fills defaults in and finds every fault at once. With formats, values are texts
+ * that become what the schema says.
+ */
+export function compileSchema(schema: object, formats: Readonly<Record<string, Format>> = {}): CompiledSchema {
   const ajv = new Ajv({
     allErrors: true,
     useDefaults: true,
@@ -70,17 +89,19 @@ export function compileSchema(schema: object): ValidateFunction {
     discriminator: true,
     allowUnionTypes: true,
     strictTypes: false,
+    coerceTypes: Object.keys(formats).length > 0,
   });
-  return ajv.compile(schema);
+  for (const [name, { accepts }] of Object.entries(formats)) ajv.addFormat(name, { type: 'string', validate: accepts });
+  return { validate: ajv.compile(schema), formats };
 }
 
 /** Checks (and completes with defaults) a value against a compiled schema. */
 export function schemaFaults(
-  validate: ValidateFunction,
+  { validate, formats }: CompiledSchema,
   value: unknown,
 ): { path: (string | number)[]; fault: Fault }[] {
   if (validate(value)) return [];
-  const found = (validate.errors ?? []).slice(0, FAULTS_MAX).map(faultOf);
+  const found = (validate.errors ?? []).slice(0, FAULTS_MAX).map((error) => faultOf(error, formats));
   const seen = new Set<string>();
   return found.filter(({ fault }) => {
     const key = `${fault.path} ${fault.expected}`;
@@ -90,7 +111,7 @@ export function schemaFaults(
   });
 }
 
-function faultOf(error: ErrorObject): { path: (string | number)[]; fault: Fault } {
+function faultOf(error: ErrorObject, formats: CompiledSchema['formats']): { path: (string | number)[]; fault: Fault } {
   const path = error.instancePath
     .split('/')
     .slice(1)
@@ -105,7 +126,7 @@ function faultOf(error: ErrorObject): { path: (string | number)[]; fault: Fault 
       path: [...path, name],
       fault: {
         path: formatPath([...path, name]),
-        expected: `no such setting${near === undefined ? `; known here: ${known.join(', ')}` : `; did you mean ${near}?`}`,
+        expected: `the name of a setting${near === undefined ? `: ${known.join(', ')}` : `; did you mean ${near}?`}`,
       },
     };
   }
@@ -113,10 +134,15 @@ function faultOf(error: ErrorObject): { path: (string | number)[]; fault: Fault 
     const at = [...path, params.missingProperty as string];
     return { path: at, fault: { path: formatPath(at), expected: 'a value: it is missing' } };
   }
-  return { path, fault: { path: formatPath(path), value: data, expected: expectation(error) } };
+  return { path, fault: { path: formatPath(path), value: data, expected: expectation(error, formats) } };
 }
 
-function expectation({ keyword, params, schema, data, message }: ErrorObject): string {
+const TYPES: Readonly<Record<string, string>> = { array: 'a list', object: 'a mapping', integer: 'a whole number' };
+
+function expectation(error: ErrorObject, formats: CompiledSchema['formats']): string {
+  const { keyword, params, schema, data, message } = error;
+  const format = (error.parentSchema as { format?: string } | undefined)?.format;
+  if (format !== undefined && (keyword === 'type' || keyword === 'format')) return formats[format].expected;
   switch (keyword) {
     case 'enum':
       return `one of ${(schema as unknown[]).join(', ')}`;
@@ -124,7 +150,10 @@ function expectation({ keyword, params, schema, data, message }: ErrorObject): s
       return JSON.stringify(schema);
     case 'type':
       if (schema === 'string' && typeof data === 'number') return `text: write it in quotes, as "${data}"`;
-      return `${Array.isArray(schema) ? schema.join(' or ') : String(schema)}`;
+      return [schema as string | string[]]
+        .flat()
+        .map((type) => TYPES[type] ?? `a ${type}`)
+        .join(' or ');
     case 'minimum':
     case 'maximum':
     case 'exclusiveMinimum':
@@ -155,12 +184,13 @@ export function formatPath(path: readonly (string | number)[]): string {
   );
 }
 
-const TYPO_DISTANCE_MAX = 3;
+/** Of a name's letters this share may differ from what was meant. */
+const TYPO_SHARE_MAX = 0.4;
 
 function nearest(name: string, known: readonly string[]): string | undefined {
   const ranked = known.map((word) => ({ word, distance: editDistance(name.toLowerCase(), word.toLowerCase()) }));
   ranked.sort((a, b) => a.distance - b.distance);
-  return ranked.length > 0 && ranked[0].distance <= TYPO_DISTANCE_MAX ? ranked[0].word : undefined;
+  return ranked.length > 0 && ranked[0].distance <= TYPO_SHARE_MAX * name.length ? ranked[0].word : undefined;
 }
 
 function editDistance(a: string, b: string): number {
