@@ -18,6 +18,14 @@ describe('the verdict sentence', () => {
     );
   });
 
+  test('a held run whose thresholds leave late rows out does not say that the Target Response Times hold', () => {
+    const report = madeReport({ seed: 1, outage: { startHour: 16, endHour: 19 } });
+    report.verdict = 'held';
+    expect(plain(verdictSentence(report))).toMatch(
+      /^Every threshold is kept on this demand and these networks, but not every Target Response Time: 4\.8\.1 on SMETS2/,
+    );
+  });
+
   test('an undecided run names the threshold that is open', () => {
     const report = madeReport({ seed: 4, sampleOneIn: 20, lateness: 0.6 });
     expect(report.verdict).toBe('undecided');

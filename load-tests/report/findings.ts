@@ -110,7 +110,19 @@ function heldSentence(report: Report, scope: string): string {
   const requests = `${formatCount(totals.requests)} accepted requests`;
   if (totals.breaches === 0) return `${sentence}: not one of ${requests} was late.`;
   const share = formatShare(shareWithin(totals));
+  const [worst, ...others] = latestRows(report, report.trt).filter((row) => isBelowTarget(report, row));
+  if (worst !== undefined) {
+    const late = rowsBelowTarget(worst, others.length);
+    return `Every threshold is kept ${scope}, but not every Target Response Time: ${late}.${breachSentence(report)}`;
+  }
   return `${sentence}: ${share} of ${requests} in time, every threshold kept.${breachSentence(report)}`;
+}
+
+/** The row to name, and how many others there are. */
+function rowsBelowTarget(worst: TrtRow, others: number): string {
+  const reached = `${formatShare(shareWithin(worst))} within ${formatSeconds(worst.trtSeconds)}`;
+  const more = others === 0 ? '' : `; ${others} more ${others === 1 ? 'row is' : 'rows are'} below target`;
+  return `${nameOfRow(worst)} reaches ${reached}${more}`;
 }
 
 function brokenSentence(report: Report, scope: string): string {
@@ -122,10 +134,8 @@ function brokenSentence(report: Report, scope: string): string {
     const which = broken.length === 1 ? 'A threshold is' : 'Thresholds are';
     return `${which} broken ${scope}: ${what.join('; ')}.${breachSentence(report)}`;
   }
-  const reached = `${formatShare(shareWithin(worst))} within ${formatSeconds(worst.trtSeconds)}`;
   const below = others.filter((row) => isBelowTarget(report, row)).length;
-  const more = below === 0 ? '' : `; ${below} more ${below === 1 ? 'row is' : 'rows are'} below target`;
-  return `The Target Response Times break ${scope}: ${nameOfRow(worst)} reaches ${reached}${more}.${breachSentence(report)}`;
+  return `The Target Response Times break ${scope}: ${rowsBelowTarget(worst, below)}.${breachSentence(report)}`;
 }
 
 /** Rows with breaches: those below their target first, then most breaches first. */
