@@ -6,7 +6,7 @@ import { DEFAULT_MATRIX, ROLES, type Role } from '#core/matrix.ts';
 import { formatInstant, parseInstant } from '#core/settlement-day.ts';
 import { type AnswerRow, answerRow } from '#services/gateway/answer.ts';
 import { answerRequest } from '#services/gateway/ask.ts';
-import { openDesk, type Receipt } from '#services/gateway/desk.ts';
+import { openDesk, type Receipt, removeEndedSchedules } from '#services/gateway/desk.ts';
 import { DUIS_VERSION, type DuisRequest, readDuisRequest } from '#services/gateway/duis-request.ts';
 import { duisResponse } from '#services/gateway/duis-response.ts';
 import { readWorld, type World } from '#services/gateway/world.ts';
@@ -55,6 +55,9 @@ export async function run(argv: string[]): Promise<number> {
   const rows: AnswerRow[] = [];
   const refused: MdrError[] = [];
   const desk = openDesk(world, DEFAULT_MATRIX);
+  for (const { id, userEui, deviceId } of removeEndedSchedules(desk, receipt.atMs)) {
+    warn(`schedule ${id} of ${userEui} on ${deviceId} is removed: its owner's appointment has ended`);
+  }
   for (const file of options.files) {
     const request = await readRequest(file).catch((error: unknown) => {
       if (!(error instanceof MdrError)) throw error;

@@ -14,7 +14,9 @@ const FAULTS_SHOWN_MAX = 50;
 
 // A reader that has seen enough (`mdr ... | head`) is no failure: the exit code stays the command's.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE') return;
+  process.stderr.write(`mdr: cannot write to standard output: ${error.message}\n`);
+  process.exit(ERRORS.COULD_NOT_RUN.exitCode);
 });
 process.exitCode = await main(process.argv.slice(2));
 

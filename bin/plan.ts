@@ -34,7 +34,7 @@ Exit codes: 0 every threshold holds, 1 one is broken, 2 bad input, 3 could not r
 Examples:
   mdr plan                                            the day of 100,000 meters
   mdr plan gb-settlement-day --sample 1/10            30 million meters, estimated in a few seconds
-  mdr plan settlement-day --set networks[S1SP].exchangesPerCell=2
+  mdr plan settlement-day --set 'networks[S1SP].exchangesPerCell=1'
   mdr plan my-scenario.yaml --out report --seed 7
   mdr plan outage-72h --json | jq .verdict
 `;

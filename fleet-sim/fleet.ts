@@ -32,7 +32,7 @@ export type FleetShape = {
   networks: readonly NetworkShape[];
 };
 
-/** Lays the meters out over networks by share (largest remainder) and each network's meters over equal cells. */
+/** Lays the meters out over networks by share (cumulative shares, rounded) and each network's meters over equal cells. */
 export function layOutFleet(shape: FleetShape): Fleet {
   const shareTotal = shape.networks.reduce((sum, network) => sum + network.share, 0);
   const networks: FleetNetwork[] = [];

@@ -30,7 +30,10 @@ export function buildReport(result: PlanResult, context: RunContext): Report {
   const { model } = result;
   const { scenario } = model;
   const sums = new Sums(result);
-  const thresholds = model.thresholds.map((threshold, k) => judge(threshold, strataOf(result, thresholdPlace(k))));
+  const strata = layOutStrata(model);
+  const thresholds = model.thresholds.map((threshold, k) =>
+    judge(threshold, strataOf(result, strata, thresholdPlace(k))),
+  );
   const cells = result.tally.networks.reduce((sum, network) => sum + network.cells, 0);
   return {
     schemaVersion: 1,
@@ -65,9 +68,10 @@ export function buildReport(result: PlanResult, context: RunContext): Report {
       sample: cells === model.fleet.cells ? null : { oneIn: context.sampleOneIn, cells, cellsAll: model.fleet.cells },
       events: result.tally.networks.reduce((sum, network) => sum + network.events, 0),
       passes: result.passes,
+      settled: result.settled,
     },
     ledger: ledgerOf(sums),
-    trt: trtRows(result, sums),
+    trt: trtRows(result, sums, strata),
     measures: measuresOf(model, sums),
     networks: model.fleet.networks.map((_, n) => networkRow(result, sums, n)),
     users: scenario.users.map((_, user) => userRow(model, sums, user)),
@@ -83,11 +87,14 @@ export function buildReport(result: PlanResult, context: RunContext): Report {
 /** Counters summed over networks and days, each network's by the number of cells that a simulated one stands for. */
 class Sums {
   readonly weights: number[];
+  /** Whether every cell was simulated. */
+  readonly isWhole: boolean;
   readonly #result: PlanResult;
 
   constructor(result: PlanResult) {
     this.#result = result;
     this.weights = weightsOf(result.model, result.tally);
+    this.isWhole = isCensusOf(result);
   }
 
   /** Sum of the counters at the places that `at` gives for each day, of the networks let through. */
@@ -146,9 +153,11 @@ function ledgerOf(sums: Sums): Ledger {
   });
   const quarantined = sums.day(DAY.quarantined);
   const open = sums.day(DAY.open);
+  const received = answered + refusedInAll + quarantined + open;
+  // In a sampled run each part is rounded by itself, and the whole is their sum; a whole run must add up by itself.
+  if (sums.isWhole && received !== sums.day(DAY.received)) throw new Error('the ledger does not close');
   return {
-    // In a sampled run each part is rounded by itself: the whole is their sum.
-    received: answered + refusedInAll + quarantined + open,
+    received,
     answered,
     refused,
     quarantined,
@@ -159,7 +168,7 @@ function ledgerOf(sums: Sums): Ledger {
   };
 }
 
-function trtRows(result: PlanResult, sums: Sums): TrtRow[] {
+function trtRows(result: PlanResult, sums: Sums, layout: StrataLayout): TrtRow[] {
   const { model, tally } = result;
   const { networks } = model.fleet;
   const rows: TrtRow[] = [];
@@ -179,7 +188,7 @@ function trtRows(result: PlanResult, sums: Sums): TrtRow[] {
         const at = row * HISTOGRAM_BUCKETS;
         for (let k = 0; k < HISTOGRAM_BUCKETS; k++) latency[k] += network.latency[at + k] * sums.weights[n];
       });
-      const strata = strataOf(result, rowPlace(model, row)).filter((_, n) => ofGeneration(n));
+      const strata = strataOf(result, layout, rowPlace(model, row)).filter((stratum) => ofGeneration(stratum.network));
       const isEstimate = !isCensusOf(result) && canEstimate(strata);
       const estimate = isEstimate ? estimateRatio(strata, 1) : undefined;
       rows.push({
@@ -215,7 +224,15 @@ function measuresOf(model: Model, sums: Sums): MeasureRow[] {
       const ofMonth = (field: number) => sums.ofDays(MODES.indexOf(measure), field, (day) => days[day] === month);
       const requests = ofMonth(ROW.requests);
       const withinTrt = ofMonth(ROW.within);
-      return { month, measure, requests, withinTrt, share: requests === 0 ? 1 : withinTrt / requests, target, minimum };
+      return {
+        month,
+        measure,
+        requests,
+        withinTrt,
+        share: requests === 0 ? null : withinTrt / requests,
+        target,
+        minimum,
+      };
     }),
   );
 }
@@ -317,15 +334,42 @@ function latencySeries({ tally, model }: PlanResult, weights: readonly number[])
   });
 }
 
-/** The records by network: numerators at `place`, denominators behind them. */
-function strataOf({ model, records }: PlanResult, place: number): Stratum[] {
+type NetworkStratum = Stratum & { network: number };
+
+/** Cells of each stratum, and the stratum of each cell. */
+type StrataLayout = { network: number[]; cells: number[]; stratumOf: Int32Array };
+
+/**
+ * The strata of an estimate: a network's cells by the outages that they go through, which is known of all cells and
+ * matters more than anything else in which they differ. A few bad cells cannot be missed by chance then.
+ */
+function layOutStrata(model: Model): StrataLayout {
+  const layout: StrataLayout = { network: [], cells: [], stratumOf: new Int32Array(model.fleet.cells) };
+  const strata = new Map<string, number>();
+  model.fleet.networks.forEach(({ name, firstCell, cells }, network) => {
+    const hasOutage = model.scenario.outages.some((outage) => outage.network === name);
+    for (let cell = firstCell; cell < firstCell + cells; cell++) {
+      const outages = hasOutage ? outagesOfCell(model, network, cell).map(({ startMs }) => startMs) : [];
+      const key = `${network}:${outages.join()}`;
+      const stratum = strata.get(key) ?? layout.network.push(network) - 1;
+      strata.set(key, stratum);
+      layout.cells[stratum] = (layout.cells[stratum] ?? 0) + 1;
+      layout.stratumOf[cell] = stratum;
+    }
+  });
+  return layout;
+}
+
+/** The records by stratum: numerators at `place`, denominators behind them. */
+function strataOf({ model, records }: PlanResult, layout: StrataLayout, place: number): NetworkStratum[] {
   const length = recordLength(model);
-  const strata = model.fleet.networks.map(({ cells }): Stratum => ({ cells, numerators: [], denominators: [] }));
-  let network = 0;
+  const strata = layout.network.map(
+    (network, k): NetworkStratum => ({ network, cells: layout.cells[k], numerators: [], denominators: [] }),
+  );
   for (let at = 0; at < records.length; at += length) {
-    while (records[at] >= model.fleet.networks[network].firstCell + model.fleet.networks[network].cells) network++;
-    strata[network].numerators.push(records[at + place]);
-    strata[network].denominators.push(records[at + place + 1]);
+    const stratum = strata[layout.stratumOf[records[at]]];
+    stratum.numerators.push(records[at + place]);
+    stratum.denominators.push(records[at + place + 1]);
   }
   return strata;
 }
@@ -335,9 +379,9 @@ function isCensusOf(result: PlanResult): boolean {
 }
 
 /** Held, broken, or undecided where a sample's interval straddles the bound or too little was there to judge. */
-function judge(threshold: Threshold, ofNetworks: readonly Stratum[]): ThresholdRow {
+function judge(threshold: Threshold, all: readonly NetworkStratum[]): ThresholdRow {
   const { expression, isTotal, comparison, bound } = threshold;
-  const strata = ofNetworks.filter((_, n) => threshold.networks[n]);
+  const strata = all.filter(({ network }) => threshold.networks[network]);
   const most = METRICS[threshold.metric].total ? Number.POSITIVE_INFINITY : 1;
   const estimate: Estimate | undefined = isTotal ? estimateTotal(strata) : estimateRatio(strata, most);
   if (estimate === undefined) return { expression, value: null, verdict: 'undecided' };

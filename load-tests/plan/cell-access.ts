@@ -1,6 +1,6 @@
 import { type AccessRequest, type AccessTables, decideAccess, type Fact } from '#core/access-control.ts';
 import { DATA_KINDS, NO_DATA } from '#core/matrix.ts';
-import { DAY_MS } from '#core/settlement-day.ts';
+import { DAY_MS, dayOf } from '#core/settlement-day.ts';
 import type { Model } from './model.ts';
 import type { Portfolio } from './portfolio.ts';
 
@@ -37,18 +37,9 @@ export class CellAccess {
     };
   }
 
-  /** `dataDay` and `day` are simulated days: the Settlement Day asked for, and the one that the request is made on. */
-  decide(
-    meter: number,
-    user: number,
-    srv: number,
-    mode: number,
-    service: number,
-    dataDay: number,
-    atMs: number,
-    day: number,
-  ): Fact {
-    const { matrix, originDay, users } = this.#model;
+  /** `dataDay`: the Settlement Day asked for, as a simulated day; a register is read for the day of the request. */
+  decide(meter: number, user: number, srv: number, mode: number, service: number, dataDay: number, atMs: number): Fact {
+    const { matrix, originDay, scenario, users } = this.#model;
     const request = this.#request;
     request.user = user;
     request.certificate = user;
@@ -59,14 +50,15 @@ export class CellAccess {
     request.device = meter;
     request.atMs = originDay * DAY_MS + atMs;
     const data = matrix.data[srv];
+    const today = dayOf(request.atMs, scenario.dayConvention);
     if (data === NO_DATA) {
       // A schedule is created for days to come, so it is the agent of today who may; 8.2 asks for no day.
       const isSchedule = srv === this.#model.srv.createSchedule;
       request.scheduledSrv = isSchedule ? this.#model.srv.importHalfHours : -1;
-      request.firstDay = originDay + day;
-      request.lastDay = isSchedule ? originDay + day : originDay + day - 1;
+      request.firstDay = today;
+      request.lastDay = isSchedule ? today : today - 1;
     } else {
-      const asked = originDay + (data === REGISTER_READS ? day : dataDay);
+      const asked = data === REGISTER_READS ? today : originDay + dataDay;
       request.firstDay = asked;
       request.lastDay = asked;
     }

@@ -68,11 +68,15 @@ export class CellCounts {
     this.counted[userAt(counters, day, user) + USER.refused]++;
   }
 
-  /** `change` 1: held; -1: let go. */
-  quarantined(day: number, user: number, change: 1 | -1): void {
+  quarantined(day: number, user: number): void {
     const { counters } = this.#model;
-    this.counted[dayAt(counters, day) + DAY.quarantined] += change;
-    this.counted[userAt(counters, day, user) + USER.quarantined] += change;
+    this.counted[dayAt(counters, day) + DAY.quarantined]++;
+    this.counted[userAt(counters, day, user) + USER.quarantined]++;
+  }
+
+  /** Let go: in the ledger it is answered or open from now on; its User's count keeps that it was held. */
+  released(day: number): void {
+    this.counted[dayAt(this.#model.counters, day) + DAY.quarantined]--;
   }
 
   accepted(day: number, row: number): void {

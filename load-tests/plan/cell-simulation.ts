@@ -80,7 +80,7 @@ export class CellSimulation {
   #network = 0;
   #into!: NetworkTally;
   #trtMs!: Float64Array;
-  #lastCountedMs = 0;
+  #nowMs = 0;
 
   constructor(model: Model, tally: Tally, cutoffs: Cutoffs, watched: Watched) {
     this.#model = model;
@@ -132,7 +132,7 @@ export class CellSimulation {
     this.#network = network;
     this.#into = this.#tally.networks[network];
     this.#trtMs = model.trtMs[network];
-    this.#lastCountedMs = 0;
+    this.#nowMs = 0;
     this.#counts.start(network, this.#into);
     this.#busy.clear();
     this.#queue[0].clear();
@@ -203,15 +203,17 @@ export class CellSimulation {
       const cellAtMs = cell.nextAtMs;
       const pendingAtMs = pending.firstAtMs;
       if (cellAtMs <= pendingAtMs) {
-        if (cellAtMs > untilMs) return true;
-        this.#lastCountedMs = cellAtMs;
+        if (cellAtMs > untilMs) break;
+        this.#nowMs = cellAtMs;
         cell.step(cellAtMs);
       } else {
-        if (pendingAtMs > untilMs) return true;
-        this.#lastCountedMs = pendingAtMs;
+        if (pendingAtMs > untilMs) break;
+        this.#nowMs = pendingAtMs;
         this.#act(pending.pop(), pendingAtMs);
       }
     }
+    this.#nowMs = untilMs;
+    return true;
   }
 
   /** Requests for existing services: by the Supplier of the register that the SRV reads. */
@@ -289,7 +291,7 @@ export class CellSimulation {
     const row = this.#row[slot];
     const isDccOnly = this.#isDccOnly[(row / ROWS_PER_SRV) | 0] !== 0;
     if (day !== UNCOUNTED) {
-      counts.quarantined(day, user, -1);
+      counts.released(day);
       counts.open--;
       if (isDccOnly) {
         const meter = this.#cell.meter[slot];
@@ -320,7 +322,7 @@ export class CellSimulation {
     const counts = this.#counts;
     const srv = (row / ROWS_PER_SRV) | 0;
     const mode = (row >> 1) & 1;
-    const fact = this.#access.decide(meter, user, srv, mode, row & 1, dataDay, atMs, day);
+    const fact = this.#access.decide(meter, user, srv, mode, row & 1, dataDay, atMs);
     const countedDay = counts.dayOf(atMs);
     if (countedDay !== UNCOUNTED) {
       counts.received(countedDay, user, flags, mode, ordinal, atMs);
@@ -371,7 +373,7 @@ export class CellSimulation {
     countedDay: number,
   ): void {
     const { answer, answerAfterMinutes } = this.#model.scenario.anomaly;
-    if (countedDay !== UNCOUNTED) this.#counts.quarantined(countedDay, user, 1);
+    if (countedDay !== UNCOUNTED) this.#counts.quarantined(countedDay, user);
     if (answer !== 'process') return;
     const srv = (row / ROWS_PER_SRV) | 0;
     const slot = this.#cell.take(meter, LANE.onDemand, srv, occasionOf(day, row, drawOrdinal(ordinal, dataDay)));
@@ -436,7 +438,7 @@ export class CellSimulation {
 
   /** What is still open when the last TRT has run out is a miss. */
   #finish(): void {
-    this.#cell.close(this.#lastCountedMs);
+    this.#cell.close(this.#nowMs);
     for (let slot = 0; slot < this.#state.length && this.#counts.open > 0; slot++) {
       if (this.#state[slot] !== OPEN || this.#day[slot] === UNCOUNTED) continue;
       this.#counts.leftOpen(this.#day[slot], this.#row[slot], this.#user[slot], this.#clockStartMs[slot]);

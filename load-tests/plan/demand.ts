@@ -32,7 +32,7 @@ function addDailyReads(daily: Arrivals, model: Model, network: number, portfolio
 /** Requests of one day beside the daily list: monthly register reads, changes of agent, bursts. */
 export function fillDayReads(list: Arrivals, model: Model, network: number, portfolio: Portfolio, day: number): void {
   list.size = 0;
-  addMonthlyReads(list, model, portfolio, day);
+  addMonthlyReads(list, model, network, portfolio, day);
   if (model.changes.length > 0) addChanges(list, model, network, portfolio, day);
   for (let burst = 0; burst < model.bursts.length; burst++) {
     if (model.bursts[burst].day === day) addBurst(list, model, portfolio, burst);
@@ -47,10 +47,16 @@ export function timeIn({ startMs, lengthMs }: DayWindow, bits: number): number {
 
 /** Row of the first attempt at an SRV's data: by schedule where the network's matrix has it. -1: not available. */
 function firstAttemptRow(model: Model, network: number, srv: number): number {
+  if (srv < 0) return -1;
   const scheduled = rowOf(srv, SCHEDULED, MHHS);
-  if (model.trtMs[network][scheduled] >= 0) return scheduled;
-  const onDemand = rowOf(srv, ON_DEMAND, MHHS);
-  return model.trtMs[network][onDemand] >= 0 ? onDemand : -1;
+  return model.trtMs[network][scheduled] >= 0 ? scheduled : onDemandRow(model, network, srv);
+}
+
+/** Row of an SRV on demand for MHHS; -1 where the matrix does not have it so on the network's meters. */
+function onDemandRow(model: Model, network: number, srv: number): number {
+  if (srv < 0) return -1;
+  const row = rowOf(srv, ON_DEMAND, MHHS);
+  return model.trtMs[network][row] >= 0 ? row : -1;
 }
 
 function isScheduledRow(row: number): boolean {
@@ -71,8 +77,7 @@ function addReads(
   const granularity = portfolio.granularity[meter];
   const { srv, users } = model;
   const isMdr = portfolio.mdra[meter] !== NOBODY;
-  const exporter =
-    portfolio.exportSupplier[meter] === NOBODY ? NOBODY : isMdr ? reader : portfolio.exportSupplier[meter];
+  const exporter = portfolio.exports[meter] === 0 ? NOBODY : isMdr ? reader : portfolio.exportSupplier[meter];
   if (granularity === HALF_HOURLY) {
     addRead(daily, model, network, portfolio, meter, reader, srv.importHalfHours, fromDay, untilDay);
     if (exporter !== NOBODY)
@@ -109,10 +114,10 @@ function addRead(
 }
 
 /** One register read a calendar month a meter, spread evenly over the month's days. [MP162 2.6.1, 2.6.3, 2.6.4] */
-function addMonthlyReads(list: Arrivals, model: Model, portfolio: Portfolio, day: number): void {
+function addMonthlyReads(list: Arrivals, model: Model, network: number, portfolio: Portfolio, day: number): void {
   const { srv } = model;
-  const registers = rowOf(srv.registers, ON_DEMAND, MHHS);
-  const exportRegisters = rowOf(srv.exportRegisters, ON_DEMAND, MHHS);
+  const registers = onDemandRow(model, network, srv.registers);
+  const exportRegisters = onDemandRow(model, network, srv.exportRegisters);
   const dayOfMonth = model.dayOfMonth[day + 1];
   const days = model.daysInMonth[day + 1];
   for (let meter = 0; meter < portfolio.meters; meter++) {
@@ -124,17 +129,10 @@ function addMonthlyReads(list: Arrivals, model: Model, portfolio: Portfolio, day
     if (reader === NOBODY) continue;
     const window = model.users[reader].onDemand;
     const timeBits = draw32(model.scenario.seed, portfolio.firstMeter + meter, day, PURPOSE.onDemandTime);
-    addArrival(list, timeIn(window, timeBits), meter, reader, registers, DATA_SET);
-    const exportSupplier = portfolio.exportSupplier[meter];
-    if (exportSupplier === NOBODY) continue;
-    addArrival(
-      list,
-      timeIn(window, timeBits),
-      meter,
-      mdra === NOBODY ? exportSupplier : mdra,
-      exportRegisters,
-      DATA_SET,
-    );
+    if (registers >= 0) addArrival(list, timeIn(window, timeBits), meter, reader, registers, DATA_SET);
+    const exporter = mdra === NOBODY ? portfolio.exportSupplier[meter] : mdra;
+    if (portfolio.exports[meter] === 0 || exporter === NOBODY || exportRegisters < 0) continue;
+    addArrival(list, timeIn(window, timeBits), meter, exporter, exportRegisters, DATA_SET);
   }
 }
 
@@ -150,8 +148,8 @@ export function mdraOn(portfolio: Portfolio, meter: number, day: number): number
  */
 function addChanges(list: Arrivals, model: Model, network: number, portfolio: Portfolio, day: number): void {
   const { seed } = model.scenario;
-  const inventory = rowOf(model.srv.inventory, ON_DEMAND, MHHS);
-  const createSchedule = rowOf(model.srv.createSchedule, ON_DEMAND, MHHS);
+  const inventory = onDemandRow(model, network, model.srv.inventory);
+  const createSchedule = onDemandRow(model, network, model.srv.createSchedule);
   for (let meter = 0; meter < portfolio.meters; meter++) {
     if (portfolio.nextMdra[meter] === NOBODY) continue;
     const sinceDays = day - portfolio.changeDay[meter];
@@ -164,8 +162,8 @@ function addChanges(list: Arrivals, model: Model, network: number, portfolio: Po
     const u = (occasion: number) => drawUnit(seed, index, 1000 + change * 8 + occasion, PURPOSE.agentChange);
     const at = (occasion: number) => timeIn(window, u(occasion) * 4294967296);
     if (sinceDays === 0) {
-      addArrival(list, at(0), meter, to, inventory, 0);
-      addArrival(list, at(0), meter, to, createSchedule, 0);
+      if (inventory >= 0) addArrival(list, at(0), meter, to, inventory, 0);
+      if (createSchedule >= 0) addArrival(list, at(0), meter, to, createSchedule, 0);
       if (read < 0) continue;
       if (u(1) < settings.outgoingReadsLastDayShare) addArrival(list, at(2), meter, from, read, DATA_SET);
       if (u(3) < settings.incomingOverreachShare) addArrival(list, at(4), meter, to, read, DATA_SET);
@@ -179,8 +177,7 @@ function addChanges(list: Arrivals, model: Model, network: number, portfolio: Po
 function changedRead(model: Model, network: number, granularity: number): number {
   const { srv } = model;
   if (granularity !== HALF_HOURLY && granularity !== DAILY) return -1;
-  const row = rowOf(granularity === HALF_HOURLY ? srv.importHalfHours : srv.importDaily, ON_DEMAND, MHHS);
-  return model.trtMs[network][row] >= 0 ? row : -1;
+  return onDemandRow(model, network, granularity === HALF_HOURLY ? srv.importHalfHours : srv.importDaily);
 }
 
 function addBurst(list: Arrivals, model: Model, portfolio: Portfolio, burst: number): void {

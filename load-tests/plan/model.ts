@@ -1,7 +1,16 @@
 import type { User, UserTable } from '#core/access-control.ts';
 import { buildUserTable } from '#core/access-tables.ts';
 import { GENERATIONS, type Matrix, MODES, type Mode, ROLES, SERVICES, srvIndex, trtSecondsOf } from '#core/matrix.ts';
-import { DAY_MS, dayOfMonth, daysInMonth, intervalsIn, monthOf, parseDay, yearOf } from '#core/settlement-day.ts';
+import {
+  DAY_MS,
+  dayFrom,
+  dayOfMonth,
+  daysInMonth,
+  intervalsIn,
+  monthOf,
+  parseDay,
+  yearOf,
+} from '#core/settlement-day.ts';
 import { type CellSettings, LANE, type Lane, type RetryPolicy } from '#fleet-sim/cell.ts';
 import { drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
 import { type Fleet, layOutFleet } from '#fleet-sim/fleet.ts';
@@ -124,7 +133,7 @@ export function compileModel(scenario: Scenario, matrix: Matrix): Model {
     horizonMs,
     rows,
     users,
-    userTable: tableOfUsers(scenario.users),
+    userTable: tableOfUsers(scenario.users, scenario.firstDay),
     byRole: {
       MDR: sharesOf(scenario.users, 'MDR'),
       IS: sharesOf(scenario.users, 'IS'),
@@ -251,8 +260,8 @@ function sharesOf(users: readonly UserSettings[], role: 'MDR' | 'IS' | 'ES') {
 }
 
 /** Access control's table: MPIDs stand in the order of the Users, so an MPID's index is its User's. */
-function tableOfUsers(settings: readonly UserSettings[]): UserTable {
-  const users = settings.map((user, index) => accessUser(user, index));
+function tableOfUsers(settings: readonly UserSettings[], firstDay: string): UserTable {
+  const users = settings.map((user, index) => accessUser(user, index, firstDay));
   const mpids = settings.map((user) => user.mpid);
   return buildUserTable(users, { ...NO_REGISTRATIONS, mpids });
 }
@@ -266,7 +275,7 @@ const NO_REGISTRATIONS = {
   until: new Int32Array(0),
 };
 
-function accessUser(user: UserSettings, index: number): User {
+function accessUser(user: UserSettings, index: number, firstDay: string): User {
   const { onboarding, role } = user;
   const dayOrNothing = (text: string | null) => (text === null ? undefined : parseDay(text));
   const daysOf = (texts: readonly string[]) => texts.flatMap((text) => parseDay(text) ?? []);
@@ -284,16 +293,20 @@ function accessUser(user: UserSettings, index: number): User {
       ...(accededOn === undefined ? {} : { accededOn }),
       ueptOn: ueptOn === undefined ? {} : { [role]: ueptOn },
       securityAssessments:
-        onboarding.securityAssessments === undefined ? YEARLY : daysOf(onboarding.securityAssessments),
-      privacyAssessments: onboarding.privacyAssessments === undefined ? YEARLY : daysOf(onboarding.privacyAssessments),
+        onboarding.securityAssessments === undefined ? yearly(firstDay) : daysOf(onboarding.securityAssessments),
+      privacyAssessments:
+        onboarding.privacyAssessments === undefined ? yearly(firstDay) : daysOf(onboarding.privacyAssessments),
       ...(adtDeclaredOn === undefined ? {} : { adtDeclaredOn }),
     },
     anomalyThresholds: [],
   };
 }
 
-/** Assessed on every New Year's Day from 2015 to 2064. */
-const YEARLY = Array.from({ length: 50 }, (_, year) => parseDay(`${2015 + year}-01-01`) as number);
+/** Assessed on every New Year's Day about the run, which is a year long at most. */
+function yearly(firstDay: string): number[] {
+  const year = Number(firstDay.slice(0, 4));
+  return [-2, -1, 0, 1, 2].map((offset) => dayFrom(year + offset, 1, 1));
+}
 
 function trtMsOf({ generation }: NetworkSettings, matrix: Matrix, rows: number): Float64Array {
   const trtMs = new Float64Array(rows).fill(-1);

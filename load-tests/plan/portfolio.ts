@@ -20,6 +20,8 @@ export type Portfolio = {
   meters: number;
   firstMeter: number;
   supplier: Int16Array;
+  /** 1 where the home has an export MPAN; its Supplier is NOBODY where the scenario has no Export Supplier. */
+  exports: Uint8Array;
   exportSupplier: Int16Array;
   /** The MDR User appointed on the first simulated day; NOBODY where the Supplier is its own MDRA. */
   mdra: Int16Array;
@@ -28,7 +30,6 @@ export type Portfolio = {
   changeDay: Int16Array;
   change: Int16Array;
   granularity: Uint8Array;
-  /** Meters by granularity, for drawing a meter of a User. */
   devices: DeviceTable;
   registrations: RegistrationTable;
 };
@@ -48,6 +49,7 @@ export function createPortfolio(model: Model): Portfolio {
     meters: 0,
     firstMeter: 0,
     supplier: new Int16Array(meters),
+    exports: new Uint8Array(meters),
     exportSupplier: new Int16Array(meters),
     mdra: new Int16Array(meters),
     nextMdra: new Int16Array(meters),
@@ -94,7 +96,7 @@ export function fillPortfolio(
     portfolio.devices.generation[meter] = generation;
     const isSuspended = drawUnit(seed, index, 0, PURPOSE.smiStatus) < suspendedShare;
     portfolio.devices.status[meter] = isSuspended ? SUSPENDED : COMMISSIONED;
-    portfolio.devices.exportRow[meter] = portfolio.exportSupplier[meter] === NOBODY ? -1 : 2 * meter + 1;
+    portfolio.devices.exportRow[meter] = portfolio.exports[meter] === 0 ? -1 : 2 * meter + 1;
     tenures = register(portfolio, model, meter, tenures);
   }
 }
@@ -108,6 +110,7 @@ function drawAgents(portfolio: Portfolio, model: Model, meter: number, index: nu
   const u = drawUnit(seed, index, 0, PURPOSE.mdra);
   const mdra = u < ownMdra ? NOBODY : pick(model.byRole.MDR, (u - ownMdra) / (1 - ownMdra));
   portfolio.supplier[meter] = supplier;
+  portfolio.exports[meter] = exports ? 1 : 0;
   portfolio.exportSupplier[meter] = exports
     ? pick(model.byRole.ES, drawUnit(seed, index, 1, PURPOSE.supplier))
     : NOBODY;
@@ -154,9 +157,10 @@ function register(portfolio: Portfolio, model: Model, meter: number, at: number)
     end = addTenure(portfolio.registrations, end, portfolio.supplier[meter], IS, 0, DAY_MAX);
   }
   first[2 * meter + 1] = end;
-  if (portfolio.exportSupplier[meter] !== NOBODY) {
+  if (portfolio.exports[meter] !== 0) {
     end = addAgents(portfolio, model, meter, end);
-    end = addTenure(portfolio.registrations, end, portfolio.exportSupplier[meter], ES, 0, DAY_MAX);
+    const supplier = portfolio.exportSupplier[meter];
+    if (supplier !== NOBODY) end = addTenure(portfolio.registrations, end, supplier, ES, 0, DAY_MAX);
   }
   first[2 * meter + 2] = end;
   return end;

@@ -26,14 +26,18 @@ export const METRICS = {
   breaches: {
     total: true,
     filters: ['srv', 'generation', 'mode', 'service', 'network'],
-    says: 'requests whose deadline passed unanswered',
+    says: 'requests not answered within their TRT',
   },
   open: {
     total: true,
     filters: ['srv', 'generation', 'mode', 'service', 'network'],
     says: 'requests never answered in the run',
   },
-  quarantined: { total: true, filters: ['user', 'network'], says: 'requests held as anomalies' },
+  quarantined: {
+    total: true,
+    filters: ['user', 'network'],
+    says: 'requests held as anomalies, those let go since included',
+  },
 } as const;
 export type Metric = keyof typeof METRICS;
 

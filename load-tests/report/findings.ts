@@ -16,6 +16,9 @@ export function verdictSentence(report: Report): string {
 export function cautions(report: Report): string[] {
   const { complete, sample } = report.run;
   const notes: string[] = [];
+  if (!report.run.settled && complete) {
+    notes.push('The instants at which Anomaly Detection Thresholds are exceeded still moved in the last pass.');
+  }
   if (!complete) notes.push('Partial report: the run was stopped before its end.');
   if (sample !== null) {
     const cells = `${formatCount(sample.cells)} of ${formatCount(sample.cellsAll)}`;

@@ -94,7 +94,9 @@ ${notes.length === 0 ? NOTHING : markup`<div class="cautions" role="note">${note
 
 function keyFigures(report: Report): Markup {
   const totals = totalsOf(report.trt);
-  const [busiest] = [...report.networks].sort((a, b) => b.utilisationPeak - a.utilisationPeak);
+  const [busiest] = [...report.networks].sort(
+    (a, b) => b.utilisationPeak - a.utilisationPeak || b.utilisationMean - a.utilisationMean,
+  );
   const estimated = report.run.sample === null ? '' : 'estimated';
   const figures: [name: string, value: string, note: string][] = [
     ['Accepted requests', formatCount(totals.requests), estimated],

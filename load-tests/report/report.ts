@@ -52,6 +52,8 @@ export type RunFacts = {
   events: number;
   /** Times the run was simulated: more than once where an Anomaly Detection Threshold was exceeded. */
   passes: number;
+  /** False where the instants from which requests are excess still moved after the last pass. */
+  settled: boolean;
 };
 
 export type Ledger = {
@@ -93,7 +95,8 @@ export type MeasureRow = {
   measure: 'on-demand' | 'scheduled';
   requests: number;
   withinTrt: number;
-  share: number;
+  /** Null without requests. */
+  share: number | null;
   target: number;
   minimum: number;
 };
@@ -127,6 +130,7 @@ export type UserRow = {
   role: string;
   requests: number;
   refused: number;
+  /** Held as anomalies, those let go since included. */
   quarantined: number;
   withinTrtShare: number | null;
   /** First attempts at a data set that a schedule could have fetched, and how many of them were made on demand. */

@@ -9,7 +9,7 @@ test.each(Object.entries(MAKINGS))(
     const report = madeReport(making);
     for (const columns of [72, 80, 100, 160]) {
       const lines = renderSummary(report, { colour: false, columns }).split('\n');
-      expect(lines[0]).toMatch(/^(✓ The|✕ The|\? Whether)/);
+      expect(lines[0]).toMatch(/^(✓ The|✓ Every|✕ The|\? Whether)/);
       for (const line of lines) expect([...line].length, line).toBeLessThanOrEqual(columns);
       expect(lines.join('\n')).not.toMatch(/NaN|undefined|Infinity|null/);
     }

@@ -5,6 +5,7 @@ import { parseDocument, parse as parseYamlValue } from 'yaml';
 import { type Fault, MdrError } from '#core/errors.ts';
 import { DEFAULT_MATRIX, type Matrix, validateMatrix } from '#core/matrix.ts';
 import { parseDay } from '#core/settlement-day.ts';
+import type { ServiceTime } from '#fleet-sim/service-time.ts';
 import { parseWindow } from '#load-tests/plan/model.ts';
 import { parseThreshold, unknownFilters } from '#load-tests/plan/threshold.ts';
 import {
@@ -56,14 +57,19 @@ export function parseScenario(text: string, file: string, settings: readonly str
   const value = applied.value;
   const place = (path: readonly (string | number)[], fault: Fault): Fault =>
     locate(parsed, file, applied.paths, path, fault);
-  const faults = schemaFaults(schema, value).map(({ path, fault }) => place(path, fault));
-  if (faults.length > 0) throw invalid(file, faults);
+  const ofShape = schemaFaults(schema, value);
+  const faults = ofShape.map(({ path, fault }) => place(path, fault));
+  const misshapen = new Set(ofShape.map(({ path }) => String(path[0] ?? '')));
+  // Where nothing but an empty document came there is no part whose meaning could be looked at.
+  if (misshapen.has('')) throw invalid(file, faults);
   const scenario = value as Scenario;
-  const { matrix, fault } = loadMatrix(scenario.matrix, file);
-  const deeper = fault === undefined ? [] : fault.map((one) => place(['matrix'], one));
-  if (matrix !== undefined)
-    deeper.push(...semanticFaults(scenario, matrix).map(({ path, fault: one }) => place(path, one)));
-  if (deeper.length > 0 || matrix === undefined) throw invalid(file, deeper);
+  if (misshapen.has('matrix')) throw invalid(file, faults);
+  const { matrix, fault } = loadMatrix(scenario.matrix, applied.paths.includes('matrix') ? 'matrix set here' : file);
+  if (fault !== undefined) faults.push(...fault.map((one) => place(['matrix'], one)));
+  if (matrix !== undefined) {
+    faults.push(...semanticFaults(scenario, matrix, misshapen).map(({ path, fault: one }) => place(path, one)));
+  }
+  if (faults.length > 0 || matrix === undefined) throw invalid(file, faults);
   return { scenario, matrix, file };
 }
 
@@ -75,7 +81,10 @@ export function loadMatrix(name: string, besideFile: string): { matrix?: Matrix;
   try {
     json = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    const why = error instanceof SyntaxError ? `JSON in ${path}: ${error.message}` : `${DEFAULT_MATRIX.name} or a file`;
+    const why =
+      error instanceof SyntaxError
+        ? `JSON in ${path}: ${error.message}`
+        : `${DEFAULT_MATRIX.name} or a file; there is no ${path}`;
     return { fault: [{ path: 'matrix', value: name, expected: why }] };
   }
   const result = validateMatrix(json);
@@ -171,24 +180,37 @@ function stepsOf(path: string, value: unknown): (string | number)[] | undefined 
 
 type PathFault = { path: (string | number)[]; fault: Fault };
 
-/** What no schema can say: sums, references, dates. */
-function semanticFaults(scenario: Scenario, matrix: Matrix): PathFault[] {
+/** What no schema can say: sums, references, dates. Each check with the settings that it needs to be well formed. */
+function semanticFaults(scenario: Scenario, matrix: Matrix, misshapen: ReadonlySet<string>): PathFault[] {
   const faults: PathFault[] = [];
-  const add = (path: (string | number)[], value: unknown, expected: string) => {
+  const add: Add = (path, value, expected) => {
     faults.push({ path, fault: { path: formatPath(path), value, expected } });
   };
-  if (parseDay(scenario.firstDay) === undefined) add(['firstDay'], scenario.firstDay, 'a day of the calendar');
-  checkSums(scenario, add);
-  checkUsers(scenario, add);
-  checkDemand(scenario, matrix, add);
-  checkOutages(scenario, add);
-  checkSize(scenario, matrix, add);
+  const checks: [(keyof Scenario)[], () => void][] = [
+    [['firstDay'], () => checkFirstDay(scenario, add)],
+    [['networks', 'users'], () => checkSums(scenario, add)],
+    [['networks', 'users'], () => checkUsers(scenario, add)],
+    [['networks', 'users', 'existing', 'changes', 'bursts'], () => checkDemand(scenario, matrix, add)],
+    [['networks', 'outages'], () => checkOutages(scenario, add)],
+    [['days', 'bursts', 'changes', 'outages'], () => checkWithinRun(scenario, add)],
+    [['networks', 'existing', 'platform'], () => checkServiceTimes(scenario, add)],
+    [['fleet', 'networks', 'users', 'anomaly', 'days', 'warmUpHours'], () => checkSize(scenario, matrix, add)],
+    [['networks', 'users', 'thresholds'], () => checkThresholds(scenario, matrix, add)],
+  ];
+  for (const [needed, check] of checks) if (!needed.some((part) => misshapen.has(part))) check();
+  return faults;
+}
+
+function checkFirstDay({ firstDay }: Scenario, add: Add): void {
+  if (parseDay(firstDay) === undefined) add(['firstDay'], firstDay, 'a day of the calendar');
+}
+
+function checkThresholds(scenario: Scenario, matrix: Matrix, add: Add): void {
   scenario.thresholds.forEach((text, k) => {
     const parsed = parseThreshold(text);
     if ('expected' in parsed) add(['thresholds', k], text, parsed.expected);
     else for (const expected of unknownFilters(parsed, scenario, matrix)) add(['thresholds', k], text, expected);
   });
-  return faults;
 }
 
 type Add = (path: (string | number)[], value: unknown, expected: string) => void;
@@ -285,6 +307,36 @@ function checkOutages({ outages, networks }: Scenario, add: Add): void {
     if (overlaps >= 0)
       add(['outages', k], undefined, `outages of ${network} apart from each other; this meets outages[${overlaps}]`);
   });
+}
+
+/** What would happen after the last day happens never: it is a slip, not a setting. */
+function checkWithinRun({ days, bursts, changes, outages }: Scenario, add: Add): void {
+  for (const [key, list] of Object.entries({ bursts, changes })) {
+    list.forEach(({ day }, k) => {
+      if (day > days) add([key, k, 'day'], day, `a day of the run, which has ${days}`);
+    });
+  }
+  outages.forEach(({ startHour }, k) => {
+    if (startHour >= days * 24)
+      add(['outages', k, 'startHour'], startHour, `an hour before ${days * 24}, when the run ends`);
+  });
+}
+
+function checkServiceTimes({ networks, existing, platform }: Scenario, add: Add): void {
+  const check = (path: (string | number)[], time: ServiceTime) => {
+    if (time.distribution !== 'lognormal' || time.p95Seconds >= time.medianSeconds) return;
+    add([...path, 'p95Seconds'], time.p95Seconds, `at least the median, ${time.medianSeconds}`);
+  };
+  networks.forEach(({ serviceTime, serviceTimes }, k) => {
+    check(['networks', k, 'serviceTime'], serviceTime);
+    for (const [srv, time] of Object.entries(serviceTimes)) check(['networks', k, 'serviceTimes', srv], time);
+  });
+  existing.other.forEach(({ serviceTime }, k) => {
+    check(['existing', 'other', k, 'serviceTime'], serviceTime);
+  });
+  if (platform.dccOnlyP95Ms < platform.dccOnlyMedianMs) {
+    add(['platform', 'dccOnlyP95Ms'], platform.dccOnlyP95Ms, `at least the median, ${platform.dccOnlyMedianMs}`);
+  }
 }
 
 /** What a run keeps in memory: a record a cell, and counts by network, User, SRV and anomaly period. */

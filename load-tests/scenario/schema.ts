@@ -240,8 +240,8 @@ const user = closed(
     },
     onboarding: {
       ...closed({
-        acceded: day('Day its Party acceded to the SEC; null: not yet.', '2020-01-01'),
-        uept: day('Day it completed User Entry Process Testing for its role; null: not yet.', '2020-01-01'),
+        acceded: day('Day its Party acceded to the SEC; null: not yet.', '2000-01-01'),
+        uept: day('Day it completed User Entry Process Testing for its role; null: not yet.', '2000-01-01'),
         securityAssessments: {
           type: 'array',
           items: { type: 'string', pattern: DATE },
@@ -254,7 +254,7 @@ const user = closed(
           maxItems: 100,
           description: 'Days of its Privacy Assessments; absent: always current.',
         },
-        adtDeclared: day('Day it declared its Anomaly Detection Thresholds; null: not yet.', '2020-01-01'),
+        adtDeclared: day('Day it declared its Anomaly Detection Thresholds; null: not yet.', '2000-01-01'),
         suspendedFrom: day('Day from which the User is suspended; null: it is not.', null),
       }),
       default: {},
@@ -274,7 +274,8 @@ const existing = {
     reads: {
       type: 'array',
       maxItems: 50,
-      description: 'Service Requests of Import Suppliers for existing services on the same networks. [assumption]',
+      description:
+        'Service Requests of Suppliers for existing services on the same networks; those for export come from Export Suppliers. [assumption]',
       default: [
         { srv: '4.8.1', mode: 'scheduled', perMeterDay: 0.1, window: '00:00-24:00' },
         { srv: '4.6.1', mode: 'scheduled', perMeterDay: 0.1, window: '00:00-24:00' },
@@ -533,6 +534,7 @@ export const SCENARIO_SCHEMA = {
       },
       thresholds: {
         type: 'array',
+        minItems: 1,
         maxItems: 200,
         items: { type: 'string', maxLength: 200 },
         default: ['withinTrt{mode=scheduled} >= 0.99', 'withinTrt{mode=on-demand} >= 0.99'],

@@ -114,10 +114,25 @@ export const anyScenario: fc.Arbitrary<LoadedScenario> = parts.map((drawn) => {
       share: 1 / networks.length,
       ...settings,
     })),
-    outages: outages.map((settings) => ({ network: 'Network 0', ...settings })),
+    outages: outages.map((settings) => ({
+      network: 'Network 0',
+      ...settings,
+      startHour: settings.startHour % (rest.days * 24),
+    })),
     changes:
-      agents.length < 2 ? [] : changes.map((settings, k) => ({ from: mpids[k], to: mpids[(k + 1) % 2], ...settings })),
-    bursts: bursts.map((settings, k) => ({ user: mpids[k % mpids.length], ...settings })),
+      agents.length < 2
+        ? []
+        : changes.map((settings, k) => ({
+            from: mpids[k],
+            to: mpids[(k + 1) % 2],
+            ...settings,
+            day: Math.min(settings.day, rest.days),
+          })),
+    bursts: bursts.map((settings, k) => ({
+      user: mpids[k % mpids.length],
+      ...settings,
+      day: Math.min(settings.day, rest.days),
+    })),
     thresholds: ['withinSeconds{limit=30} >= 0.5', 'withinSeconds{limit=3600} >= 0.5', 'open == 0'],
   };
   return parseScenario(stringify(document), 'any.yaml');

@@ -1,6 +1,7 @@
 import {
   type AccessRequest,
   type AccessTables,
+  dataSrvOf,
   decideAccess,
   FACT,
   FACTS,
@@ -8,7 +9,7 @@ import {
   UNKNOWN_DEVICE,
 } from '#core/access-control.ts';
 import type { DeviceId } from '#core/identifiers.ts';
-import { DATA_KINDS, MODES, ROLES, type Role, SERVICES, srvIndex } from '#core/matrix.ts';
+import { DATA_KINDS, MODES, REGISTERS, ROLES, type Role, SERVICES, srvIndex } from '#core/matrix.ts';
 import { executionAfter, readWindowOf } from '#core/schedule.ts';
 import { DAY_MS, dayOf, daysOfWindow, type SettlementDay } from '#core/settlement-day.ts';
 import { type Desk, draftSchedule, type Receipt } from './desk.ts';
@@ -46,19 +47,23 @@ export function accessRequestOf(desk: Desk, request: DuisRequest, receipt: Recei
   return access;
 }
 
-/** Of several roles, the one that gets furthest through the steps: a User's EUI does not say in which it acts. */
+/**
+ * Of several roles, the one that gets furthest through the steps: a User's EUI does not say in which it acts. Of
+ * equals the Supplier of the register that is read, so that a refusal names the appointment which is missing.
+ */
 function actInBestRole(access: AccessRequest, roles: readonly number[], mhhs: boolean, tables: AccessTables): void {
   const act = (role: number) => {
     access.role = role;
     access.service = role === MDR || mhhs ? MHHS : EXISTING;
   };
+  const ofRegister = tables.matrix.register[dataSrvOf(access, tables.matrix)] === EXPORT ? ES : IS;
   let best = roles[0] ?? MDR;
   let furthest = -1;
   for (const role of roles) {
     act(role);
     const fact = decideAccess(access, { ...tables, anomaly: null });
     const reached = fact === FACT.accepted ? FACTS.length : fact;
-    if (reached > furthest) {
+    if (reached > furthest || (reached === furthest && role === ofRegister)) {
       best = role;
       furthest = reached;
     }
@@ -119,3 +124,6 @@ function daysOfFirstExecution(desk: Desk, body: ScheduleBody, originator: Device
 const MHHS = SERVICES.indexOf('mhhs');
 const EXISTING = SERVICES.indexOf('existing');
 const MDR = ROLES.indexOf('MDR');
+const IS = ROLES.indexOf('IS');
+const ES = ROLES.indexOf('ES');
+const EXPORT = REGISTERS.indexOf('export');

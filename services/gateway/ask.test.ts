@@ -5,7 +5,7 @@ import { DEFAULT_MATRIX, ROLES } from '#core/matrix.ts';
 import { formatInstant, parseInstant } from '#core/settlement-day.ts';
 import type { Answer } from './answer.ts';
 import { answerRequest } from './ask.ts';
-import { type Desk, openDesk, type Receipt } from './desk.ts';
+import { type Desk, openDesk, type Receipt, removeEndedSchedules } from './desk.ts';
 import { parseDuisRequest } from './duis-request.ts';
 import { duisResponse } from './duis-response.ts';
 import { DUIS_NAMESPACE } from './element-sequence.ts';
@@ -365,4 +365,12 @@ test('every request that can be read has an answer, and its Response is well-for
     }),
     { numRuns: 500 },
   );
+});
+
+describe('a change of appointment', () => {
+  test("removes the outgoing agent's schedules on its EFD and not before", () => {
+    const idsRemoved = (at: string) => removeEndedSchedules(deskOf(), parseInstant(at) as number).map(({ id }) => id);
+    expect(idsRemoved('2015-02-28T23:00:00Z')).toEqual([]);
+    expect(idsRemoved('2015-03-01T00:00:00Z')).toContain(123);
+  });
 });

@@ -2,9 +2,16 @@ import type { AccessTables } from '#core/access-control.ts';
 import { buildDeviceTable, buildUserTable } from '#core/access-tables.ts';
 import { createAnomalyCounters } from '#core/anomaly.ts';
 import type { DeviceId } from '#core/identifiers.ts';
-import { type Matrix, type Role, SERVICES } from '#core/matrix.ts';
+import { type Matrix, REGISTERS, ROLES, type Role, SERVICES, srvIndex } from '#core/matrix.ts';
 import { buildRegistrationTable } from '#core/registration.ts';
-import { createSchedule, createScheduleBook, type Schedule, type ScheduleBook } from '#core/schedule.ts';
+import {
+  createSchedule,
+  createScheduleBook,
+  removeOnChange,
+  type Schedule,
+  type ScheduleBook,
+} from '#core/schedule.ts';
+import { dayOf } from '#core/settlement-day.ts';
 import type { ScheduleBody } from './duis-request.ts';
 import { type SimulatedMeters, simulateMeters } from './simulated-meter.ts';
 import type { World } from './world.ts';
@@ -51,6 +58,33 @@ export function openDesk(world: World, matrix: Matrix): Desk {
     quarantined: 0,
     meters: simulateMeters(world, matrix),
   };
+}
+
+/**
+ * Takes out the schedules whose owner's last appointment for the MPAN has ended by the day of `atMs`, and returns them:
+ * the DCC removes them on the change and tells the owner. [DUIS DSPScheduleRemoval]
+ */
+export function removeEndedSchedules(desk: Desk, atMs: number): Schedule[] {
+  const today = dayOf(atMs, desk.world.convention);
+  return desk.world.devices.flatMap(({ id }) =>
+    removeOnChange(desk.schedules, id, (schedule) => isAppointedFrom(desk, schedule, today)),
+  );
+}
+
+/** Whether the schedule's owner is appointed on the day or later; a schedule may be there ahead of its EFD. */
+function isAppointedFrom({ tables, deviceRows, matrix }: Desk, schedule: Schedule, day: number): boolean {
+  const { devices, registrations, users } = tables;
+  const device = deviceRows.get(schedule.deviceId) as number;
+  const isExport = matrix.register[srvIndex(matrix, schedule.srv)] === REGISTERS.indexOf('export');
+  const row = isExport ? devices.exportRow[device] : devices.importRow[device];
+  if (row < 0) return true;
+  const role = ROLES.indexOf(schedule.role);
+  const owner = users.byEui.get(schedule.userEui);
+  for (let at = registrations.first[row]; at < registrations.first[row + 1]; at++) {
+    const isOwn = registrations.role[at] === role && users.mpidOwner[registrations.mpid[at]] === owner;
+    if (isOwn && registrations.until[at] > day) return true;
+  }
+  return false;
 }
 
 /** The schedule that a 5.1 would create next. */

@@ -66,6 +66,7 @@ export function madeReport(making: Making): Report {
       sample,
       events: 1_204_331,
       passes: 1,
+      settled: true,
     },
     ledger,
     trt,
