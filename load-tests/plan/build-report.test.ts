@@ -162,3 +162,55 @@ test('the Code Performance Measures are by calendar month, on demand and schedul
     }
   }
 });
+
+describe('a few bad cells', () => {
+  const loaded = smallScenario({
+    fleet: { meters: 20_000, metersPerCell: 100 },
+    networks: [{ name: 'CSP', generation: 'SMETS2', share: 1 }],
+    outages: [{ network: 'CSP', startHour: 0, hours: 36, cellsShare: 0.05 }],
+    thresholds: ['withinTrt{mode=scheduled} >= 0.999'],
+  });
+  const { model, ...run } = simulateInProcess(loaded);
+  const whole = reportOf({ model, ...run }).thresholds[0];
+  const length = run.records.length / model.fleet.cells;
+  const share = whole.value as number;
+
+  test('are not missed by a sample: its verdict is never the opposite of the full run', () => {
+    expect(share).toBeLessThan(0.999);
+    expect(whole.verdict).toBe('broken');
+    const verdicts: string[] = [];
+    for (let seed = 0; seed < 60; seed++) {
+      const picked = [...selectCells(model.fleet, 10, seed)].toSorted((a, b) => a - b);
+      const records = Float64Array.from(
+        picked.flatMap((cell) => [...run.records.subarray(cell * length, (cell + 1) * length)]),
+      );
+      verdicts.push(reportOf({ model, ...run, records, cellsSelected: picked.length }, 10).thresholds[0].verdict);
+    }
+    expect(verdicts).not.toContain('held');
+  });
+});
+
+test('an outage that outlasts the run shows what waits until the end', () => {
+  const report = reportOf(
+    simulateInProcess(
+      smallScenario({
+        days: 2,
+        networks: [{ name: 'CSP', generation: 'SMETS2', share: 1 }],
+        outages: [{ network: 'CSP', startHour: 3, hours: 500 }],
+        thresholds: ['open == 0'],
+      }),
+    ),
+  );
+  const { queueScheduled } = report.networks[0];
+  expect(report.ledger.open).toBeGreaterThan(0);
+  expect(queueScheduled.at(-1)).toBeGreaterThanOrEqual(Math.max(...queueScheduled) * 0.99);
+});
+
+test('a measure that nothing was asked of has no share', () => {
+  const users = [{ name: 'Agent', mpid: 'AONE', role: 'MDR', share: 1, onboarding: { acceded: null } }];
+  const report = reportOf(simulateInProcess(smallScenario({ users, existing: { reads: [], other: [] } })));
+  expect(report.measures.map(({ requests, share }) => [requests, share])).toEqual([
+    [0, null],
+    [0, null],
+  ]);
+});

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { MODES, SERVICES } from '#core/matrix.ts';
+import matrixFile from '#core/matrices/mp162-v0.4.json' with { type: 'json' };
+import { MODES, SERVICES, validateMatrix } from '#core/matrix.ts';
 import { metersOfCell } from '#fleet-sim/fleet.ts';
 import type { Report, TrtRow } from '#load-tests/report/report.ts';
 import { loadScenario } from '#load-tests/scenario/load.ts';
@@ -303,3 +304,29 @@ describe('half-hours delivered for a day are', () => {
 function requestsOf(trt: readonly TrtRow[], passes: (row: TrtRow) => boolean): number {
   return trt.filter(passes).reduce((sum, { requests }) => sum + requests, 0);
 }
+
+test('agents read export MPANs where the scenario has no Export Supplier', () => {
+  const users = SMALL_USERS.filter(({ role }) => role !== 'ES');
+  const report = reportOf(simulateInProcess(smallScenario({ ...QUIET, fleet, users })));
+  const exportReads = report.trt.filter(({ srv }) => srv === '4.8.3');
+  expect(exportReads.length).toBeGreaterThan(0);
+  expect(report.ledger.refused).toEqual({});
+});
+
+test.each(['4.1.1', '4.2', '8.2', '5.1'])('a matrix without %s asks for none of it, and the ledger closes', (srv) => {
+  const loaded = smallScenario({
+    ...QUIET,
+    fleet,
+    days: 2,
+    changes: [{ day: 2, share: 0.5, from: 'AONE', to: 'ATWO', window: '00:00-02:00' }],
+  });
+  const without = validateMatrix({
+    name: 'without',
+    source: 'a test',
+    services: matrixFile.services.filter((service) => service.srv !== srv),
+  });
+  if (!('matrix' in without)) throw new Error(JSON.stringify(without.faults));
+  const report = reportOf(simulateInProcess({ ...loaded, matrix: without.matrix }));
+  expect(report.trt.map((row) => row.srv)).not.toContain(srv);
+  expect(Object.keys(report.ledger.refused)).toEqual(['E4']);
+});

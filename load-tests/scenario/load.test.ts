@@ -247,3 +247,22 @@ test('a name that is neither built in nor a file is answered with the names that
   expect(() => loadScenario('settlement-dya')).toThrow(/no scenario or file settlement-dya; built in are agent-switch/);
   expect(() => loadScenario(tmpdir())).toThrow(MdrError);
 });
+
+test('faults of form in one part hide no faults of meaning in the others', () => {
+  const text = `${SMALL.replace('meters: 1000', 'meters: many')}firstDay: 2026-02-30
+thresholds: [withinTRT >= 0.9]
+`;
+  const faults = linesOf(text);
+  expect(faults).toHaveLength(3);
+  expect(faults.join()).toMatch(/fleet\.meters.*firstDay.*thresholds\[0\]/);
+});
+
+test.each([
+  ['bursts', '[{ user: AONE, srv: 4.6.1, day: 5, window: 10:00-11:00, share: 0.1 }]', 'a day of the run, which has 1'],
+  ['outages', '[{ network: S1SP, startHour: 24, hours: 1 }]', 'an hour before 24, when the run ends'],
+  ['platform', '{ dccOnlyMedianMs: 900, dccOnlyP95Ms: 100 }', 'at least the median, 900'],
+])('%s that could not be meant are faults', (key, value, expected) => {
+  const faults = linesOf(`${SMALL}${key}: ${value}\n`);
+  expect(faults).toHaveLength(1);
+  expect(faults[0]).toContain(expected);
+});
