@@ -1,3 +1,4 @@
+import { MdrError } from '#core/errors.ts';
 import { draw32, PURPOSE } from './draws.ts';
 import { EventHeap } from './event-heap.ts';
 import type { Occupancy } from './occupancy.ts';
@@ -427,7 +428,8 @@ export class Cell {
 
   #grow(): void {
     const slots = Math.min(OPEN_REQUESTS_MAX, 2 * this.#next.length);
-    if (slots === this.#next.length) throw new Error(`more than ${OPEN_REQUESTS_MAX} requests are open in one cell`);
+    if (slots === this.#next.length)
+      throw new MdrError('COULD_NOT_RUN', `more than ${OPEN_REQUESTS_MAX} requests are open in one cell`);
     this.meter = grown(this.meter, new Int32Array(slots));
     this.lane = grown(this.lane, new Uint8Array(slots));
     this.offeredAtMs = grown(this.offeredAtMs, new Float64Array(slots));

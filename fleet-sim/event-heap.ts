@@ -1,3 +1,4 @@
+import { MdrError } from '#core/errors.ts';
 /**
  * A binary heap of (instant, value) on flat arrays, ordered by instant, then by order of insertion: equal instants
  * leave in the order they came, so a simulation has one outcome. Grows by doubling up to a stated limit.
@@ -90,7 +91,8 @@ export class EventHeap {
 
   #grow(): void {
     const length = Math.min(this.#entriesMax, 2 * this.#atMs.length);
-    if (length === this.#atMs.length) throw new Error(`more than ${this.#entriesMax} events are pending in one cell`);
+    if (length === this.#atMs.length)
+      throw new MdrError('COULD_NOT_RUN', `more than ${this.#entriesMax} events are pending in one cell`);
     const atMs = new Float64Array(length);
     atMs.set(this.#atMs);
     const order = new Float64Array(length);

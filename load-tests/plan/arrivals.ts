@@ -1,3 +1,4 @@
+import { MdrError } from '#core/errors.ts';
 /**
  * Requests to come: flat arrays, reused from cell to cell. They are added in any order and moved into the order of
  * time once, because they are then read one after the other on every simulated day.
@@ -126,7 +127,7 @@ function moveIntoOrder(list: Arrivals): void {
 
 function grow(list: Arrivals): void {
   const entries = list.atMs.length * 2;
-  if (entries > ENTRIES_MAX) throw new Error(`more than ${ENTRIES_MAX} requests a day in one cell`);
+  if (entries > ENTRIES_MAX) throw new MdrError('COULD_NOT_RUN', `more than ${ENTRIES_MAX} requests a day in one cell`);
   const longer = createArrivals(entries);
   longer.atMs.set(list.atMs);
   longer.meter.set(list.meter);

@@ -1,5 +1,6 @@
 import { FACTS, type Fact } from '#core/access-control.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
+import { isBreach } from '#core/trt-clock.ts';
 import type { Occupancy } from '#fleet-sim/occupancy.ts';
 import { DATA_SET, FIRST } from './arrivals.ts';
 import { addInto, DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
@@ -102,7 +103,7 @@ export class CellCounts {
     this.open--;
     counted[dayAt(counters, day) + field]++;
     counted[userBase + USER.judged]++;
-    if (counts && latencyMs <= this.#trtMs[row]) {
+    if (counts && !isBreach(0, this.#trtMs[row] / 1000, 0, latencyMs)) {
       counted[at + ROW.within]++;
       counted[userBase + USER.within]++;
       if (!hasData) counted[at + ROW.withinWithoutData]++;

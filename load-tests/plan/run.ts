@@ -1,5 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { Piscina } from 'piscina';
+import { MdrError } from '#core/errors.ts';
+import { networkOfCell } from '#fleet-sim/fleet.ts';
 import type { LoadedScenario } from '#load-tests/scenario/load.ts';
 import { every } from '#services/platform/clock.ts';
 import { cutoffsOf, exceeded, sameCutoffs, watch } from './anomaly-cutoffs.ts';
@@ -136,6 +138,7 @@ async function simulatePass(
     const task = pool.run({ cells: cells.slice(at, at + perTask), cutoffs, watched });
     tasks.push(
       task.then((result) => {
+        if ('limit' in result) throw beyondLimit(model, result);
         mergeTally(tally, result.tally);
         parts.push(result.records);
       }),
@@ -144,6 +147,12 @@ async function simulatePass(
   await Promise.all(tasks);
   const records = sortRecords(parts, recordLength(model));
   return { tally, records, complete: records.length === cells.length * recordLength(model) };
+}
+
+function beyondLimit({ fleet }: Model, { limit, cell }: { limit: string; cell: number }): MdrError {
+  const network = fleet.networks[networkOfCell(fleet, cell)].name;
+  const advice = 'ask for less (existing, bursts, fleet.meters) or make cells smaller (fleet.metersPerCell)';
+  return new MdrError('COULD_NOT_RUN', `${limit}, cell ${cell} of ${network}: ${advice}`);
 }
 
 function sortRecords(parts: readonly Float64Array[], length: number): Float64Array {

@@ -1,4 +1,5 @@
 import { workerData } from 'piscina';
+import { MdrError } from '#core/errors.ts';
 import type { Matrix } from '#core/matrix.ts';
 import type { Scenario } from '#load-tests/scenario/scenario.ts';
 import { CellSimulation, type Cutoffs, type Watched } from './cell-simulation.ts';
@@ -13,8 +14,11 @@ export const PROGRESS = { cellsDone: 0, stop: 1 } as const;
 
 export type Task = { cells: Int32Array; cutoffs: Cutoffs; watched: Watched };
 
-/** `records` has one record for each cell that was simulated: fewer than asked for when the run was stopped. */
-export type TaskResult = { tally: Tally; records: Float64Array };
+/**
+ * `limit`: what a cell's demand went beyond, which ends the run (an error would lose its class on the way to the main
+ * thread). `records` has one record for each cell that was simulated: fewer than asked for when the run was stopped.
+ */
+export type TaskResult = { tally: Tally; records: Float64Array } | { limit: string; cell: number };
 
 let compiled: Model | undefined;
 
@@ -29,8 +33,13 @@ export default function simulateCells({ cells, cutoffs, watched }: Task): TaskRe
   const records = new Float64Array(cells.length * length);
   let done = 0;
   while (done < cells.length && Atomics.load(progress, PROGRESS.stop) === 0) {
-    const network = simulation.run(cells[done]);
-    writeRecord(model, cells[done], network, simulation.counted, records, done * length);
+    try {
+      const network = simulation.run(cells[done]);
+      writeRecord(model, cells[done], network, simulation.counted, records, done * length);
+    } catch (error) {
+      if (error instanceof MdrError) return { limit: error.message, cell: cells[done] };
+      throw error;
+    }
     done++;
     Atomics.add(progress, PROGRESS.cellsDone, 1);
   }
