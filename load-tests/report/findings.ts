@@ -25,6 +25,11 @@ export function cautions(report: Report): string[] {
     const from = sample.oneIn > 1 ? `1 in ${formatCount(sample.oneIn)} cells (${cells})` : `${cells} cells`;
     const ranges = report.trt.some((row) => row.interval !== undefined) ? '; ranges are 95 % confidence intervals' : '';
     notes.push(`Estimated from ${from}: counts are scaled to the fleet${ranges}.`);
+    const missing = report.networks.filter(({ requestsByHour }) => sumOf(requestsByHour) === 0);
+    if (missing.length > 0) {
+      const names = missing.map(({ name }) => name).join(', ');
+      notes.push(`No cell of ${names} was simulated: the zeros there are missing figures.`);
+    }
   }
   return notes;
 }

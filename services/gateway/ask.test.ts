@@ -307,6 +307,19 @@ describe('schedules', () => {
     expect(ask(desk, create(SUPPLIER)).code).toBe('I0');
   });
 
+  test('that have no execution to come are refused', () => {
+    const past = create(MDRA, '4.8.1', 'DSPReadActiveImportProfileData', '2014-01-02');
+    const ended = past.body.replace(
+      '</sr:ScheduleStartDate>',
+      '</sr:ScheduleStartDate><sr:ScheduleEndDate>2014-02-28</sr:ScheduleEndDate>',
+    );
+    expect(ended).not.toBe(past.body);
+    const answer = ask(deskOf(), { ...past, body: ended });
+    expect(answer).toMatchObject({ code: 'E050102', result: { kind: 'refused' } });
+    expect(answer.reason).toContain('no execution after 2015-01-01T12:00:00Z');
+    expect(ask(deskOf(), past).code).toBe('I0');
+  });
+
   test('are checked for the register and the days that they will read first', () => {
     expect(ask(deskOf(), create(SUPPLIER)).reason).toContain('as ES');
     expect(ask(deskOf(), create(MDRA, '4.8.1', 'DSPReadActiveImportProfileData', '2015-03-02'))).toMatchObject({

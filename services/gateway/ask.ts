@@ -2,7 +2,7 @@ import { type AccessRequest, decideAccess, FACT, FACTS, type Fact, responseCode 
 import { explainDecision } from '#core/access-explanation.ts';
 import { DCC_ACCESS_CONTROL_BROKER } from '#core/identifiers.ts';
 import { GENERATIONS, ROLES, trtSecondsOf } from '#core/matrix.ts';
-import { createSchedule, deleteSchedules, readSchedules } from '#core/schedule.ts';
+import { createSchedule, deleteSchedules, executionAfter, readSchedules } from '#core/schedule.ts';
 import { formatInstant } from '#core/settlement-day.ts';
 import { deadlineMs } from '#core/trt-clock.ts';
 import { OUTCOME, type Outcome } from '#fleet-sim/meter-answer.ts';
@@ -119,9 +119,14 @@ function read(
   return { code: 'I0', reason, result: { kind: 'readings', readings } };
 }
 
-function create(desk: Desk, body: ScheduleBody, { user, role, service }: AccessRequest, reason: string): Answer {
+function create(desk: Desk, body: ScheduleBody, access: AccessRequest, reason: string): Answer {
+  const { user, role, service, atMs } = access;
   const owner = desk.world.users[user];
   const schedule = draftSchedule(desk, body, { eui: owner.eui, role: ROLES[role], service });
+  if (executionAfter(schedule, atMs) === undefined) {
+    const never = `the schedule has no execution after ${formatInstant(atMs)}: its last day is past`;
+    return refusal(desk.world.codes.scheduleNeverRuns, never);
+  }
   if (!createSchedule(desk.schedules, schedule)) {
     const limit = `User ${owner.name} has 99 schedules for device ${body.deviceId}, the most that it may have`;
     return refusal(desk.world.codes.scheduleLimit, limit);

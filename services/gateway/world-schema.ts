@@ -167,6 +167,7 @@ const SETTINGS = withDefaults(
         readUnknownSchedule: code('^[EW]0502\\d\\d$', 'E050201', '5.2 names no schedule of the User.'),
         deleteUnknownSchedule: code('^[EW]0503\\d\\d$', 'E050301', '5.3 names no schedule of the User.'),
         scheduleLimit: code('^E0501\\d\\d$', 'E050101', '5.1 would be the 100th of the User for the device.'),
+        scheduleNeverRuns: code('^E0501\\d\\d$', 'E050102', '5.1 describes a schedule with no execution to come.'),
         quarantineAlert: code('^(AD1|N\\d{1,3})$', 'N36', 'DCC Alert that tells a User of a quarantined request.'),
       },
       'Codes that the DUIS schema lists and whose meaning is assumed.',
@@ -211,6 +212,7 @@ export type AssumedCodes = {
   readUnknownSchedule: string;
   deleteUnknownSchedule: string;
   scheduleLimit: string;
+  scheduleNeverRuns: string;
   quarantineAlert: string;
 };
 export type UserDocument = {

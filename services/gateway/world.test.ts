@@ -42,7 +42,12 @@ test('settings have their defaults, also when none is given', () => {
   expect(readWorld('w.yaml', SMALL)).toMatchObject({
     convention: 'utc',
     seed: 1,
-    codes: { readUnknownSchedule: 'E050201', deleteUnknownSchedule: 'E050301', scheduleLimit: 'E050101' },
+    codes: {
+      readUnknownSchedule: 'E050201',
+      deleteUnknownSchedule: 'E050301',
+      scheduleLimit: 'E050101',
+      scheduleNeverRuns: 'E050102',
+    },
   });
   expect(readWorld('w.yaml', `${SMALL}settings: { settlementDays: local, seed: 7 }\n`)).toMatchObject({
     convention: 'local',
