@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { type ErrorCode, type Fault, formatFault, MdrError } from '#core/errors.ts';
 import { DEFAULT_MATRIX, ROLES, type Role } from '#core/matrix.ts';
@@ -132,9 +132,12 @@ function receiptOf(world: World, { atMs: given, mhhs, role }: Options): Receipt 
 
 async function readText(file: string): Promise<string> {
   try {
+    const kind = await stat(file);
+    // A device has no end, and a folder no text.
+    if (!kind.isFile() && !kind.isFIFO()) throw new MdrError('INPUT_UNREADABLE', `${file} is not a file`);
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw unreadable(file, error);
+    throw error instanceof MdrError ? error : unreadable(file, error);
   }
 }
 

@@ -61,6 +61,8 @@ describe('bad options end with exit code 2 and a sentence that names them', () =
     [['--smaple', '1/2'], "Unknown option '--smaple'"],
     [['settlement-day', 'outage-72h'], 'one scenario at a time, not settlement-day and outage-72h'],
     [['settlement-dya'], 'There is no scenario or file settlement-dya; built in are agent-switch'],
+    [['/dev/zero'], '/dev/zero is not a file'],
+    [['.'], '. is not a file'],
     [set('fleet.metres=5'), '--set: fleet.metres expected the name of a setting; did you mean meters?'],
   ])('%j', (args, expected) => {
     const { status, stdout, stderr } = plan(...args);

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseDocument, parse as parseYamlValue } from 'yaml';
@@ -97,11 +97,17 @@ function invalid(file: string, faults: readonly Fault[]): MdrError {
 }
 
 function readText(file: string, nameOrFile: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
+  const kind = statSync(file, { throwIfNoEntry: false });
+  if (kind === undefined) {
     const known = builtInScenarios().join(', ');
     throw new MdrError('INPUT_UNREADABLE', `There is no scenario or file ${nameOrFile}; built in are ${known}`);
+  }
+  // A device has no end, and a folder no text.
+  if (!kind.isFile() && !kind.isFIFO()) throw new MdrError('INPUT_UNREADABLE', `${nameOrFile} is not a file`);
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new MdrError('INPUT_UNREADABLE', `${nameOrFile} cannot be read: ${(error as Error).message}`);
   }
 }
 
