@@ -1,4 +1,5 @@
 import { MdrError } from '#core/errors.ts';
+import { DAY_MS } from '#core/settlement-day.ts';
 import { draw32, PURPOSE } from './draws.ts';
 import { EventHeap } from './event-heap.ts';
 import type { Occupancy } from './occupancy.ts';
@@ -46,7 +47,6 @@ export const OPEN_REQUESTS_MAX = 1 << 23;
 const NONE = -1;
 const NEVER = Number.POSITIVE_INFINITY;
 const FAILURE_BITS = 32 - QUANTILE_BITS;
-const MS_A_DAY = 86_400_000;
 /** Bits of a meter's state: in exchange; a scheduled request that it let go stands in the queue. */
 const IN_EXCHANGE = 1;
 const LET_GO = 2;
@@ -359,7 +359,7 @@ export class Cell {
 
   #startSpell(meter: number, index: number, atMs: number): void {
     const { reachability } = this.#settings;
-    const originMs = this.#originDay * MS_A_DAY;
+    const originMs = this.#originDay * DAY_MS;
     this.#isSilent[meter] = isReachable(this.#seed, index, originMs + atMs, reachability) ? 0 : 1;
     this.#spellEndMs[meter] = nextSpellMs(this.#seed, index, originMs + atMs, reachability) - originMs;
   }

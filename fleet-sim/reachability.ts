@@ -1,3 +1,4 @@
+import { DAY_MS } from '#core/settlement-day.ts';
 import { draw32, drawUnit, PURPOSE } from './draws.ts';
 
 /**
@@ -15,7 +16,6 @@ export type Reachability = {
   intermittentHours: number;
 };
 
-const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const LONG = 0;
 const SHORT = 1;

@@ -6,9 +6,10 @@ import { reportOf, SMALL_USERS, simulateInProcess, smallScenario } from '#load-t
 import { anomalyThresholds } from './anomaly-cutoffs.ts';
 import { createArrivals } from './arrivals.ts';
 import { fillDayReads } from './demand.ts';
-import { compileModel, type Model, ROWS_PER_SRV } from './model.ts';
+import { compileModel, type Model } from './model.ts';
 import { createPortfolio, fillPortfolio } from './portfolio.ts';
 import { runPlan } from './run.ts';
+import { ROWS_PER_SRV } from './trt-row.ts';
 
 const HOUR_MS = 3_600_000;
 

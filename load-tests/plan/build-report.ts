@@ -17,11 +17,12 @@ import type {
 import { DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
 import { canEstimate, type Estimate, estimateRatio, estimateTotal, isCensus, type Stratum } from './estimate.ts';
 import { bucketUpperMs, HISTOGRAM_BUCKETS, percentilesMs } from './histogram.ts';
-import { type Model, outagesOfCell, ROWS_PER_SRV } from './model.ts';
+import { type Model, outagesOfCell } from './model.ts';
 import { recordLength, rowPlace, thresholdPlace } from './records.ts';
 import { type PlanResult, weightsOf } from './run.ts';
 import { bucketMsOf, bucketsOf, hoursOf, SERIES_BUCKETS, SERIES_SHIFT, summedArrays } from './tally.ts';
 import { holds, METRICS, type Threshold } from './threshold.ts';
+import { modeOfRow, serviceOfRow, srvOfRow } from './trt-row.ts';
 
 export type RunContext = { workers: number; sampleOneIn: number; version: string; command: string };
 
@@ -124,7 +125,7 @@ class Sums {
       for (let day = 0; day < model.scenario.days; day++) {
         if (!passes(day)) continue;
         for (let row = 0; row < model.rows; row++) {
-          if (mode !== -1 && ((row >> 1) & 1) !== mode) continue;
+          if (mode !== -1 && modeOfRow(row) !== mode) continue;
           sum += counted[rowAt(model.counters, day, row) + field] * this.weights[network];
         }
       }
@@ -192,10 +193,10 @@ function trtRows(result: PlanResult, sums: Sums, layout: StrataLayout): TrtRow[]
       const isEstimate = !isCensusOf(result) && canEstimate(strata);
       const estimate = isEstimate ? estimateRatio(strata, 1) : undefined;
       rows.push({
-        srv: model.matrix.services[Math.floor(row / ROWS_PER_SRV)].srv,
+        srv: model.matrix.services[srvOfRow(row)].srv,
         generation,
-        mode: MODES[(row >> 1) & 1],
-        service: SERVICES[row & 1],
+        mode: MODES[modeOfRow(row)],
+        service: SERVICES[serviceOfRow(row)],
         trtSeconds: trtMs / 1000,
         requests,
         withinTrt,

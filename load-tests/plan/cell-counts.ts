@@ -7,6 +7,7 @@ import { addInto, DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './count
 import { bucketOf, HISTOGRAM_BUCKETS } from './histogram.ts';
 import { type Model, ON_DEMAND } from './model.ts';
 import { bucketMsOf, bucketsOf, type NetworkTally, SERIES_BUCKETS, SERIES_SHIFT } from './tally.ts';
+import { modeOfRow } from './trt-row.ts';
 
 const HOUR_MS = 3_600_000;
 /** Day of a request received before the first counted day or after the last. */
@@ -164,7 +165,7 @@ export class CellCounts {
     const bucket = bucketOf(latencyMs);
     into.latency[row * HISTOGRAM_BUCKETS + bucket]++;
     if (latencyMs > into.latencyMsMax[row]) into.latencyMsMax[row] = latencyMs;
-    if (((row >> 1) & 1) !== ON_DEMAND) return;
+    if (modeOfRow(row) !== ON_DEMAND) return;
     const time = Math.floor((clockStartMs - this.#model.countedStartMs) / this.#bucketMs);
     // Released from quarantine after the last day: no bucket of the charts is its.
     if (time < this.#buckets) into.onDemand[time * SERIES_BUCKETS + (bucket >> SERIES_SHIFT)]++;

@@ -13,9 +13,10 @@ import { CellCounts, RE_REQUEST_MASK, UNCOUNTED } from './cell-counts.ts';
 import { DAY } from './counters.ts';
 import { fillDailyReads, fillDayReads, timeIn } from './demand.ts';
 import { advanceStream, createStreams, NOT_JUDGED, type Stream, startStream } from './existing-load.ts';
-import { MHHS, type Model, ON_DEMAND, outagesOfCell, ROWS_PER_SRV, rowOf, SCHEDULED } from './model.ts';
+import { MHHS, type Model, ON_DEMAND, outagesOfCell, SCHEDULED } from './model.ts';
 import { createPortfolio, fillPortfolio, NOBODY, type Portfolio } from './portfolio.ts';
 import { bucketMsOf, bucketsOf, type NetworkTally, type Tally } from './tally.ts';
+import { modeOfRow, rowOf, serviceOfRow, srvOfRow } from './trt-row.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 const EXPORT = REGISTERS.indexOf('export');
@@ -256,7 +257,7 @@ export class CellSimulation {
   /** A request that a User will make later. */
   #plan(meter: number, user: number, row: number, flags: number, dataDay: number, ordinal: number, atMs: number): void {
     const lane = LANE.onDemand;
-    const srv = (row / ROWS_PER_SRV) | 0;
+    const srv = srvOfRow(row);
     const day = Math.floor(atMs / DAY_MS);
     const slot = this.#cell.take(meter, lane, srv, occasionOf(day, row, ordinal));
     this.#reserve();
@@ -289,7 +290,7 @@ export class CellSimulation {
     const day = this.#day[slot];
     const user = this.#user[slot];
     const row = this.#row[slot];
-    const isDccOnly = this.#isDccOnly[(row / ROWS_PER_SRV) | 0] !== 0;
+    const isDccOnly = this.#isDccOnly[srvOfRow(row)] !== 0;
     if (day !== UNCOUNTED) {
       counts.released(day);
       counts.open--;
@@ -320,9 +321,9 @@ export class CellSimulation {
     day: number,
   ): void {
     const counts = this.#counts;
-    const srv = (row / ROWS_PER_SRV) | 0;
-    const mode = (row >> 1) & 1;
-    const fact = this.#access.decide(meter, user, srv, mode, row & 1, dataDay, atMs);
+    const srv = srvOfRow(row);
+    const mode = modeOfRow(row);
+    const fact = this.#access.decide(meter, user, srv, mode, serviceOfRow(row), dataDay, atMs);
     const countedDay = counts.dayOf(atMs);
     if (countedDay !== UNCOUNTED) {
       counts.received(countedDay, user, flags, mode, ordinal, atMs);
@@ -375,7 +376,7 @@ export class CellSimulation {
     const { answer, answerAfterMinutes } = this.#model.scenario.anomaly;
     if (countedDay !== UNCOUNTED) this.#counts.quarantined(countedDay, user);
     if (answer !== 'process') return;
-    const srv = (row / ROWS_PER_SRV) | 0;
+    const srv = srvOfRow(row);
     const slot = this.#cell.take(meter, LANE.onDemand, srv, occasionOf(day, row, drawOrdinal(ordinal, dataDay)));
     this.#reserve();
     this.#describe(slot, user, row, flags, dataDay, ordinal);
@@ -415,7 +416,7 @@ export class CellSimulation {
       const hasData = outcome === OUTCOME.data;
       const latencyMs = atMs - startMs + scenario.platform.latencyMs;
       this.#counts.answered(day, row, this.#user[slot], DAY.data + outcome, startMs, latencyMs, hasData);
-      if (hasData && matrix.data[(row / ROWS_PER_SRV) | 0] === HALF_HOURS) {
+      if (hasData && matrix.data[srvOfRow(row)] === HALF_HOURS) {
         this.#counts.halfHours(day, intervals[this.#dataDay[slot] + 1]);
       }
     }
@@ -491,7 +492,7 @@ function drawOrdinal(ordinal: number, dataDay: number): number {
 }
 
 function onDemandRow(row: number): number {
-  return rowOf((row / ROWS_PER_SRV) | 0, ON_DEMAND, MHHS);
+  return rowOf(srvOfRow(row), ON_DEMAND, MHHS);
 }
 
 function copyInto<T extends Uint8Array | Int16Array | Uint16Array | Float64Array>(from: T, to: T): T {

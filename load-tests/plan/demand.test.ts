@@ -8,8 +8,9 @@ import { reportOf, SMALL_USERS, simulateInProcess, smallScenario } from '#load-t
 import { type Arrivals, createArrivals, DATA_SET, FIRST } from './arrivals.ts';
 import { DAY, dayAt, REFUSALS, ROW, rowAt } from './counters.ts';
 import { fillDailyReads, fillDayReads } from './demand.ts';
-import { compileModel, type Model, ROWS_PER_SRV } from './model.ts';
+import { compileModel, type Model } from './model.ts';
 import { createPortfolio, DAILY, fillPortfolio, HALF_HOURLY, MONTHLY, NOBODY, type Portfolio } from './portfolio.ts';
+import { ROWS_PER_SRV } from './trt-row.ts';
 
 /** A network on which nothing goes wrong. */
 const QUIET = {

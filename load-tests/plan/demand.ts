@@ -1,7 +1,8 @@
 import { draw32, drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
 import { type Arrivals, addArrival, DATA_SET, EVERY_DAY, FIRST, sortArrivals } from './arrivals.ts';
-import { type DayWindow, MHHS, type Model, ON_DEMAND, rowOf, SCHEDULED } from './model.ts';
+import { type DayWindow, MHHS, type Model, ON_DEMAND, SCHEDULED } from './model.ts';
 import { DAILY, HALF_HOURLY, NOBODY, type Portfolio } from './portfolio.ts';
+import { modeOfRow, rowOf } from './trt-row.ts';
 
 /**
  * What the Users of one cell ask for. The daily list is the same every day: each data set by schedule where the
@@ -59,10 +60,6 @@ function onDemandRow(model: Model, network: number, srv: number): number {
   return model.trtMs[network][row] >= 0 ? row : -1;
 }
 
-function isScheduledRow(row: number): boolean {
-  return ((row >> 1) & 1) === SCHEDULED;
-}
-
 function addReads(
   daily: Arrivals,
   model: Model,
@@ -108,7 +105,7 @@ function addRead(
   if (row < 0) return;
   const { schedule, onDemand } = model.users[user];
   const bits = draw32(model.scenario.seed, portfolio.firstMeter + meter, srv, PURPOSE.scheduleTime);
-  const isScheduled = isScheduledRow(row);
+  const isScheduled = modeOfRow(row) === SCHEDULED;
   const atMs = timeIn(isScheduled ? schedule : onDemand, bits);
   addArrival(daily, atMs, meter, user, row, isScheduled ? FIRST | DATA_SET : DATA_SET, fromDay, untilDay);
 }

@@ -6,9 +6,10 @@ import { reportOf, simulateInProcess } from '#load-tests/test/small-scenario.ts'
 import type { Cutoffs } from './cell-simulation.ts';
 import { DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
 import { HISTOGRAM_BUCKETS } from './histogram.ts';
-import { compileModel, type Model, ROWS_PER_SRV } from './model.ts';
+import { compileModel, type Model } from './model.ts';
 import type { PlanResult } from './run.ts';
 import { anomalyPeriodsOf, type NetworkTally } from './tally.ts';
+import { ROWS_PER_SRV } from './trt-row.ts';
 
 describe('nothing is lost and nothing counted twice', () => {
   test('whatever a scenario says', () => {

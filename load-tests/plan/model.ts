@@ -18,18 +18,12 @@ import { type ServiceTime, serviceTimeTable } from '#fleet-sim/service-time.ts';
 import type { NetworkSettings, RetrySettings, Scenario, UserSettings } from '#load-tests/scenario/scenario.ts';
 import { type Counters, layOutCounters } from './counters.ts';
 import { compileThresholds, type Threshold } from './threshold.ts';
+import { ROWS_PER_SRV, rowOf } from './trt-row.ts';
 
 export const SCHEDULED = MODES.indexOf('scheduled');
 export const ON_DEMAND = MODES.indexOf('on-demand');
 export const EXISTING = SERVICES.indexOf('existing');
 export const MHHS = SERVICES.indexOf('mhhs');
-/** Rows of the TRT table of one network: srv x mode x service; the generation is the network's. */
-export const ROWS_PER_SRV = MODES.length * SERVICES.length;
-
-export function rowOf(srv: number, mode: number, service: number): number {
-  return srv * ROWS_PER_SRV + mode * SERVICES.length + service;
-}
-
 /** A window of the day: ms after midnight UTC, and its length. */
 export type DayWindow = { startMs: number; lengthMs: number };
 

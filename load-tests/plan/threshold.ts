@@ -2,6 +2,7 @@ import { GENERATIONS, type Matrix, MODES, SERVICES } from '#core/matrix.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
 import type { Scenario } from '#load-tests/scenario/scenario.ts';
 import { type Counters, DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
+import { rowOf } from './trt-row.ts';
 
 /** What can be judged: a share of two totals, or a total. Each is a sum over cells, so a sample can estimate it. */
 export const METRICS = {
@@ -119,9 +120,7 @@ export function compileThresholds(scenario: Scenario, matrix: Matrix): Threshold
       rows: matrix.services.flatMap(({ srv }, s) =>
         MODES.flatMap((mode, m) =>
           SERVICES.flatMap((service, v) =>
-            passes('srv', srv) && passes('mode', mode) && passes('service', service)
-              ? [(s * MODES.length + m) * SERVICES.length + v]
-              : [],
+            passes('srv', srv) && passes('mode', mode) && passes('service', service) ? [rowOf(s, m, v)] : [],
           ),
         ),
       ),
