@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { ROWS_PER_SRV } from '#core/trt-row.ts';
+import { anomalyThresholds } from '#fleet-sim/anomaly-thresholds.ts';
+import { createArrivals } from '#fleet-sim/arrivals.ts';
+import { fillDayReads } from '#fleet-sim/demand.ts';
 import { metersOfCell } from '#fleet-sim/fleet.ts';
+import { createPortfolio, fillPortfolio } from '#fleet-sim/portfolio.ts';
 import type { Report } from '#load-tests/report/report.ts';
 import { expectReport } from '#load-tests/test/report-shape.ts';
-import { reportOf, SMALL_USERS, simulateInProcess, smallScenario } from '#load-tests/test/small-scenario.ts';
-import { anomalyThresholds } from './anomaly-cutoffs.ts';
-import { createArrivals } from './arrivals.ts';
-import { fillDayReads } from './demand.ts';
+import { reportOf, simulateInProcess, smallScenario } from '#load-tests/test/small-scenario.ts';
 import { compileModel, type Model } from './model.ts';
-import { createPortfolio, fillPortfolio } from './portfolio.ts';
 import { runPlan } from './run.ts';
-import { ROWS_PER_SRV } from './trt-row.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -63,15 +63,6 @@ function excessOf(instants: readonly number[], threshold: number): number {
 }
 
 const quarantinedOf = ({ users }: Report, mpid: string) => users.find((user) => user.mpid === mpid)?.quarantined;
-
-test("a User's threshold is by the meters of its portfolio, and never less than one", () => {
-  const users = [...SMALL_USERS.slice(0, 2), { ...SMALL_USERS[2], share: 1, ownMdraShare: 0.5 }, SMALL_USERS[3]];
-  const { scenario, matrix } = smallScenario({ users, fleet: { meters: 10_000, exportShare: 0.1 } });
-  // A quarter of: 60 % and 40 % of the half whose Supplier is not its own MDRA; all meters; those that export.
-  expect([...anomalyThresholds(compileModel(scenario, matrix))]).toEqual([750, 500, 2500, 250]);
-  const tiny = smallScenario({ fleet: { meters: 1 } });
-  expect([...anomalyThresholds(compileModel(tiny.scenario, tiny.matrix))]).toEqual([1, 1, 1, 1]);
-});
 
 describe('of requests beyond a threshold', () => {
   const loaded = bursting();

@@ -1,4 +1,5 @@
 import { DAY_MS } from '#core/settlement-day.ts';
+import { anomalyThresholds } from '#fleet-sim/anomaly-thresholds.ts';
 import type { Cutoffs, Watched } from './cell-simulation.ts';
 import type { Model } from './model.ts';
 import { anomalyPeriodsOf, type Tally } from './tally.ts';
@@ -13,16 +14,6 @@ import { anomalyPeriodsOf, type Tally } from './tally.ts';
 const BUCKETS_MAX = 3_600_000;
 /** Over all watched periods: 256 MB. */
 const BUCKETS_IN_ALL_MAX = 64_000_000;
-
-/** Requests in a period that a User may make of each SRV. [scenario anomaly.thresholdPerMeter] */
-export function anomalyThresholds(model: Model): Float64Array {
-  const { scenario, users } = model;
-  const own = scenario.users.reduce((sum, user) => sum + (user.role === 'IS' ? user.share * user.ownMdraShare : 0), 0);
-  return Float64Array.from(users, ({ settings: { role, share } }) => {
-    const ofFleet = role === 'IS' ? share : role === 'ES' ? share * scenario.fleet.exportShare : share * (1 - own);
-    return Math.max(1, Math.ceil(scenario.anomaly.thresholdPerMeter * ofFleet * scenario.fleet.meters));
-  });
-}
 
 /** Keys (User, SRV, period) of which more was requested than the threshold allows. */
 export function exceeded(model: Model, tally: Tally, weights: readonly number[]): number[] {

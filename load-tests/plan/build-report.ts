@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { cpus, totalmem } from 'node:os';
 import { GENERATIONS, MODES, SERVICES } from '#core/matrix.ts';
 import { DAY_MS, formatDay } from '#core/settlement-day.ts';
+import { modeOfRow, serviceOfRow, srvOfRow } from '#core/trt-row.ts';
+import { outagesOfCell } from '#fleet-sim/network-settings.ts';
 import { integralMs } from '#fleet-sim/occupancy.ts';
 import type {
   LatencyPoint,
@@ -17,12 +19,11 @@ import type {
 import { DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
 import { canEstimate, type Estimate, estimateRatio, estimateTotal, isCensus, type Stratum } from './estimate.ts';
 import { bucketUpperMs, HISTOGRAM_BUCKETS, percentilesMs } from './histogram.ts';
-import { type Model, outagesOfCell } from './model.ts';
+import type { Model } from './model.ts';
 import { recordLength, rowPlace, thresholdPlace } from './records.ts';
 import { type PlanResult, weightsOf } from './run.ts';
 import { bucketMsOf, bucketsOf, hoursOf, SERIES_BUCKETS, SERIES_SHIFT, summedArrays } from './tally.ts';
 import { holds, METRICS, type Threshold } from './threshold.ts';
-import { modeOfRow, serviceOfRow, srvOfRow } from './trt-row.ts';
 
 export type RunContext = { workers: number; sampleOneIn: number; version: string; command: string };
 

@@ -1,14 +1,14 @@
 import { type AccessRequest, type AccessTables, decideAccess, type Fact } from '#core/access-control.ts';
 import { DATA_KINDS, NO_DATA } from '#core/matrix.ts';
 import { DAY_MS, dayOf } from '#core/settlement-day.ts';
-import type { Model } from './model.ts';
-import type { Portfolio } from './portfolio.ts';
+import type { Portfolio } from '#fleet-sim/portfolio.ts';
+import type { World } from '#fleet-sim/world.ts';
 
 const REGISTER_READS = DATA_KINDS.indexOf('registers');
 
 /** Access control on the requests of one cell: core's tables over the portfolio, and one request reused for all. */
 export class CellAccess {
-  readonly #model: Model;
+  readonly #world: World;
   readonly #tables: AccessTables;
   readonly #request: AccessRequest = {
     user: 0,
@@ -24,12 +24,12 @@ export class CellAccess {
     atMs: 0,
   };
 
-  constructor(model: Model, portfolio: Portfolio) {
-    this.#model = model;
+  constructor(world: World, portfolio: Portfolio) {
+    this.#world = world;
     this.#tables = {
-      matrix: model.matrix,
-      convention: model.scenario.dayConvention,
-      users: model.userTable,
+      matrix: world.matrix,
+      convention: world.scenario.dayConvention,
+      users: world.userTable,
       devices: portfolio.devices,
       registrations: portfolio.registrations,
       // Thresholds count over the whole fleet, not over a cell: the run finds their cutoffs.
@@ -39,7 +39,7 @@ export class CellAccess {
 
   /** `dataDay`: the Settlement Day asked for, as a simulated day; a register is read for the day of the request. */
   decide(meter: number, user: number, srv: number, mode: number, service: number, dataDay: number, atMs: number): Fact {
-    const { matrix, originDay, scenario, users } = this.#model;
+    const { matrix, originDay, scenario, users } = this.#world;
     const request = this.#request;
     request.user = user;
     request.certificate = user;
@@ -53,8 +53,8 @@ export class CellAccess {
     const today = dayOf(request.atMs, scenario.dayConvention);
     if (data === NO_DATA) {
       // A schedule is created for days to come, so it is the agent of today who may; 8.2 asks for no day.
-      const isSchedule = srv === this.#model.srv.createSchedule;
-      request.scheduledSrv = isSchedule ? this.#model.srv.importHalfHours : -1;
+      const isSchedule = srv === this.#world.srv.createSchedule;
+      request.scheduledSrv = isSchedule ? this.#world.srv.importHalfHours : -1;
       request.firstDay = today;
       request.lastDay = isSchedule ? today : today - 1;
     } else {

@@ -1,13 +1,13 @@
 import { FACTS, type Fact } from '#core/access-control.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
 import { isBreach } from '#core/trt-clock.ts';
+import { modeOfRow, ON_DEMAND } from '#core/trt-row.ts';
+import { DATA_SET, FIRST } from '#fleet-sim/arrivals.ts';
 import type { Occupancy } from '#fleet-sim/occupancy.ts';
-import { DATA_SET, FIRST } from './arrivals.ts';
 import { addInto, DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
 import { bucketOf, HISTOGRAM_BUCKETS } from './histogram.ts';
-import { type Model, ON_DEMAND } from './model.ts';
+import type { Model } from './model.ts';
 import { bucketMsOf, bucketsOf, type NetworkTally, SERIES_BUCKETS, SERIES_SHIFT } from './tally.ts';
-import { modeOfRow } from './trt-row.ts';
 
 const HOUR_MS = 3_600_000;
 /** Day of a request received before the first counted day or after the last. */

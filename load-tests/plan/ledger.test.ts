@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ROWS_PER_SRV } from '#core/trt-row.ts';
 import { builtInScenarios, loadScenario } from '#load-tests/scenario/load.ts';
 import { anyScenario } from '#load-tests/test/any-scenario.ts';
 import { reportOf, simulateInProcess } from '#load-tests/test/small-scenario.ts';
@@ -9,7 +10,6 @@ import { HISTOGRAM_BUCKETS } from './histogram.ts';
 import { compileModel, type Model } from './model.ts';
 import type { PlanResult } from './run.ts';
 import { anomalyPeriodsOf, type NetworkTally } from './tally.ts';
-import { ROWS_PER_SRV } from './trt-row.ts';
 
 describe('nothing is lost and nothing counted twice', () => {
   test('whatever a scenario says', () => {

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Fleet, layOutFleet, networkOfCell } from '#fleet-sim/fleet.ts';
+import { outagesOfCell } from '#fleet-sim/network-settings.ts';
 import { smallScenario } from '#load-tests/test/small-scenario.ts';
-import { compileModel, outagesOfCell } from './model.ts';
+import { compileModel } from './model.ts';
 import { selectCells } from './selection.ts';
 
 function fleetOf(cells: readonly number[]): Fleet {

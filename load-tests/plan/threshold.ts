@@ -1,8 +1,8 @@
 import { GENERATIONS, type Matrix, MODES, SERVICES } from '#core/matrix.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
-import type { Scenario } from '#load-tests/scenario/scenario.ts';
+import { rowOf } from '#core/trt-row.ts';
+import type { Scenario } from '#fleet-sim/scenario.ts';
 import { type Counters, DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
-import { rowOf } from './trt-row.ts';
 
 /** What can be judged: a share of two totals, or a total. Each is a sum over cells, so a sample can estimate it. */
 export const METRICS = {

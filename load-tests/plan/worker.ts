@@ -1,7 +1,7 @@
 import { workerData } from 'piscina';
 import { MdrError } from '#core/errors.ts';
 import type { Matrix } from '#core/matrix.ts';
-import type { Scenario } from '#load-tests/scenario/scenario.ts';
+import type { Scenario } from '#fleet-sim/scenario.ts';
 import { CellSimulation, type Cutoffs, type Watched } from './cell-simulation.ts';
 import { compileModel, type Model } from './model.ts';
 import { recordLength, writeRecord } from './records.ts';

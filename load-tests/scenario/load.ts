@@ -5,8 +5,9 @@ import { parseDocument, parse as parseYamlValue } from 'yaml';
 import { type Fault, MdrError } from '#core/errors.ts';
 import { DEFAULT_MATRIX, type Matrix, validateMatrix } from '#core/matrix.ts';
 import { parseDay } from '#core/settlement-day.ts';
+import { parseWindow } from '#fleet-sim/day-window.ts';
+import type { Scenario } from '#fleet-sim/scenario.ts';
 import type { ServiceTime } from '#fleet-sim/service-time.ts';
-import { parseWindow } from '#load-tests/plan/model.ts';
 import { parseThreshold, unknownFilters } from '#load-tests/plan/threshold.ts';
 import {
   compileSchema,
@@ -15,7 +16,6 @@ import {
   schemaFaults,
   type YamlFile,
 } from '#services/platform/validated-yaml.ts';
-import type { Scenario } from './scenario.ts';
 import { SCENARIO_SCHEMA } from './schema.ts';
 
 /** A scenario ready to run, and the text it came from. */

@@ -1,12 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { smallScenario } from '#load-tests/test/small-scenario.ts';
-import { advanceStream, createStreams, NOT_JUDGED, type Stream, startStream } from './existing-load.ts';
-import { compileModel } from './model.ts';
+import { advanceStream, createStreams, NOT_JUDGED, type Stream, startStream } from '#fleet-sim/existing-load.ts';
+import { smallWorld } from '#fleet-sim/test/small-world.ts';
 
-const { scenario, matrix } = smallScenario({
+const world = smallWorld({
   existing: {
     reads: [{ srv: '4.1.1', mode: 'on-demand', perMeterDay: 0.5, window: '07:00-22:00' }],
-    other: [{ perMeterDay: 0.013, window: '00:00-24:00', serviceTime: { distribution: 'constant', seconds: 1 } }],
+    other: [
+      {
+        perMeterDay: 0.013,
+        window: '00:00-24:00',
+        lane: 'scheduled',
+        serviceTime: { distribution: 'constant', seconds: 1 },
+      },
+    ],
   },
 });
 const HOUR_MS = 3_600_000;
@@ -23,7 +29,7 @@ function requestsOf(stream: Stream, index: number, seed: number, cell: number, d
 }
 
 describe('the requests of one kind in a cell-day', () => {
-  const [reads, other] = createStreams(compileModel(scenario, matrix));
+  const [reads, other] = createStreams(world);
   const days = Array.from({ length: 400 }, (_, k) => requestsOf(reads, 0, 1, k % 20, Math.floor(k / 20)));
 
   test('come in the order of time, within their window, for meters of the cell', () => {

@@ -1,4 +1,5 @@
 import { MdrError } from '#core/errors.ts';
+
 /**
  * Requests to come: flat arrays, reused from cell to cell. They are added in any order and moved into the order of
  * time once, because they are then read one after the other on every simulated day.

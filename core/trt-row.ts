@@ -1,5 +1,10 @@
 import { MODES, SERVICES } from '#core/matrix.ts';
 
+export const SCHEDULED = MODES.indexOf('scheduled');
+export const ON_DEMAND = MODES.indexOf('on-demand');
+export const EXISTING = SERVICES.indexOf('existing');
+export const MHHS = SERVICES.indexOf('mhhs');
+
 /** Rows of the TRT table of one network: srv x mode x service; the generation is the network's. */
 export const ROWS_PER_SRV = MODES.length * SERVICES.length;
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { addArrival, createArrivals, EVERY_DAY, FIRST, sortArrivals } from './arrivals.ts';
+import { addArrival, createArrivals, EVERY_DAY, FIRST, sortArrivals } from '#fleet-sim/arrivals.ts';
 
 const DAY_MS = 86_400_000;
 const instant = fc.oneof(

@@ -1,6 +1,7 @@
 import type { Lane } from '#fleet-sim/cell.ts';
+import type { DayWindow } from '#fleet-sim/day-window.ts';
 import { draw32, PURPOSE } from '#fleet-sim/draws.ts';
-import type { DayWindow, Model } from './model.ts';
+import type { World } from '#fleet-sim/world.ts';
 
 /**
  * One kind of the existing services' traffic in one cell-day: a given number of requests at times that are uniform
@@ -27,9 +28,9 @@ export type Stream = {
 
 export const NOT_JUDGED = -1;
 
-export function createStreams(model: Model): Stream[] {
+export function createStreams(world: World): Stream[] {
   const idle = { nextAtMs: Number.POSITIVE_INFINITY, meter: 0, number: 0, left: 0, ahead: 1 };
-  const reads = model.existing.map(({ srv, row, lane, perMeterDay, window }) => ({
+  const reads = world.existing.map(({ srv, row, lane, perMeterDay, window }) => ({
     ...idle,
     row,
     srv,
@@ -38,7 +39,7 @@ export function createStreams(model: Model): Stream[] {
     perMeterDay,
     window,
   }));
-  const other = model.other.map(({ kind, lane, perMeterDay, window }) => ({
+  const other = world.other.map(({ kind, lane, perMeterDay, window }) => ({
     ...idle,
     row: NOT_JUDGED,
     srv: -1,

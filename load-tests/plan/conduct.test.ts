@@ -1,16 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import matrixFile from '#core/matrices/mp162-v0.4.json' with { type: 'json' };
-import { MODES, SERVICES, validateMatrix } from '#core/matrix.ts';
-import { metersOfCell } from '#fleet-sim/fleet.ts';
+import { validateMatrix } from '#core/matrix.ts';
+import { ROWS_PER_SRV } from '#core/trt-row.ts';
+import { DAILY, NOBODY } from '#fleet-sim/portfolio.ts';
+import { eachMeter } from '#fleet-sim/test/meter-demand.ts';
 import type { Report, TrtRow } from '#load-tests/report/report.ts';
 import { loadScenario } from '#load-tests/scenario/load.ts';
 import { reportOf, SMALL_USERS, simulateInProcess, smallScenario } from '#load-tests/test/small-scenario.ts';
-import { type Arrivals, createArrivals, DATA_SET, FIRST } from './arrivals.ts';
 import { DAY, dayAt, REFUSALS, ROW, rowAt } from './counters.ts';
-import { fillDailyReads, fillDayReads } from './demand.ts';
 import { compileModel, type Model } from './model.ts';
-import { createPortfolio, DAILY, fillPortfolio, HALF_HOURLY, MONTHLY, NOBODY, type Portfolio } from './portfolio.ts';
-import { ROWS_PER_SRV } from './trt-row.ts';
 
 /** A network on which nothing goes wrong. */
 const QUIET = {
@@ -22,126 +20,10 @@ const QUIET = {
 };
 const fleet = { meters: 2000, metersPerCell: 250, notCommunicatingShare: 0, suspendedShare: 0, exportShare: 0.2 };
 
-type Entry = { day: number; hour: number; user: string; srv: string; mode: string; service: string; flags: number };
-
-/** All that a list asks for on a simulated day, by meter of the cell. */
-function entriesOf(model: Model, list: Arrivals, day: number): Map<number, Entry[]> {
-  const byMeter = new Map<number, Entry[]>();
-  for (let k = 0; k < list.size; k++) {
-    if (day < list.fromDay[k] || day >= list.untilDay[k]) continue;
-    const row = list.row[k];
-    const entry = {
-      day,
-      hour: list.atMs[k] / 3_600_000,
-      user: model.scenario.users[list.user[k]].mpid,
-      srv: model.matrix.services[Math.floor(row / ROWS_PER_SRV)].srv,
-      mode: MODES[(row >> 1) & 1],
-      service: SERVICES[row & 1],
-      flags: list.flags[k],
-    };
-    byMeter.set(list.meter[k], [...(byMeter.get(list.meter[k]) ?? []), entry]);
-  }
-  return byMeter;
-}
-
-/** Calls `see` for each meter of each cell with what is asked of it on each of the simulated days given. */
-function eachMeter(
-  model: Model,
-  days: readonly number[],
-  see: (meter: number, portfolio: Portfolio, daily: Entry[][], extra: Entry[][]) => void,
-): void {
-  const portfolio = createPortfolio(model);
-  const list = createArrivals(16);
-  model.fleet.networks.forEach((network, n) => {
-    for (let cell = network.firstCell; cell < network.firstCell + network.cells; cell++) {
-      const { first, end } = metersOfCell(model.fleet, cell);
-      fillPortfolio(portfolio, model, n, first, end - first);
-      fillDailyReads(list, model, n, portfolio);
-      const daily = days.map((day) => entriesOf(model, list, day));
-      const extra = days.map((day) => {
-        fillDayReads(list, model, n, portfolio, day);
-        return entriesOf(model, list, day);
-      });
-      for (let meter = 0; meter < portfolio.meters; meter++) {
-        const of = (entries: Map<number, Entry[]>[]) => entries.map((one) => one.get(meter) ?? []);
-        see(meter, portfolio, of(daily), of(extra));
-      }
-    }
-  });
-}
-
 function modelOf(settings: Record<string, unknown>): Model {
   const { scenario, matrix } = smallScenario({ fleet, ...QUIET, ...settings });
   return compileModel(scenario, matrix);
 }
-
-test('each meter is read by its granularity: half-hours or a daily read every day, monthly nothing but registers', () => {
-  const model = modelOf({});
-  const seen = [0, 0, 0];
-  eachMeter(model, [1], (meter, portfolio, [daily]) => {
-    const isOld = portfolio.devices.generation[meter] === 0;
-    const isExporting = portfolio.exportSupplier[meter] !== NOBODY;
-    const granularity = portfolio.granularity[meter];
-    seen[granularity]++;
-    const expected = {
-      [HALF_HOURLY]: ['4.8.1', ...(isExporting ? ['4.8.3'] : [])],
-      // SMETS1 has no export daily log: its export register is read, on demand.
-      [DAILY]: ['4.6.1', ...(isExporting ? [isOld ? '4.2' : '4.6.2'] : [])],
-      [MONTHLY]: [],
-    }[granularity] as string[];
-    expect(daily.map(({ srv }) => srv).toSorted()).toEqual(expected.toSorted());
-    for (const { srv, mode, service, flags, user } of daily) {
-      expect([mode, service]).toEqual([srv === '4.2' ? 'on-demand' : 'scheduled', 'mhhs']);
-      expect(flags).toBe(srv === '4.2' ? DATA_SET : DATA_SET | FIRST);
-      const agent = portfolio.mdra[meter];
-      const isExport = srv === '4.8.3' || srv === '4.6.2' || srv === '4.2';
-      const reader = agent !== NOBODY ? agent : isExport ? portfolio.exportSupplier[meter] : portfolio.supplier[meter];
-      expect(user).toBe(SMALL_USERS[reader].mpid);
-    }
-  });
-  for (const count of seen) expect(count).toBeGreaterThan(50);
-});
-
-test("schedules run within the User's window, spread evenly over it", () => {
-  const users = SMALL_USERS.map((user) => ({ ...user, scheduleWindow: '02:00-06:00' }));
-  const hours: number[] = [];
-  eachMeter(modelOf({ users }), [1], (_, __, [daily]) => {
-    for (const { hour, mode } of daily) if (mode === 'scheduled') hours.push(hour);
-  });
-  expect(Math.min(...hours)).toBeGreaterThanOrEqual(2);
-  expect(Math.max(...hours)).toBeLessThan(6);
-  for (const from of [2, 3, 4, 5]) {
-    const count = hours.filter((hour) => hour >= from && hour < from + 1).length;
-    expect(Math.abs(count - hours.length / 4)).toBeLessThan(5 * Math.sqrt((hours.length * 3) / 16));
-  }
-});
-
-test.each(['2026-04-01', '2026-02-01'])(
-  'monthly reads of the month of %s are one a meter, spread evenly',
-  (firstDay) => {
-    const days = firstDay === '2026-04-01' ? 30 : 28;
-    const model = modelOf({ firstDay, days });
-    const perDay = new Float64Array(days);
-    let readers = 0;
-    eachMeter(
-      model,
-      Array.from({ length: days }, (_, day) => model.warmUpDays + day),
-      (meter, portfolio, _, extra) => {
-        const reads = extra.flat().filter(({ srv }) => srv === '4.1.1');
-        expect(reads.length).toBe(portfolio.granularity[meter] === DAILY ? 0 : 1);
-        const exports = extra.flat().filter(({ srv }) => srv === '4.2').length;
-        expect(exports).toBe(portfolio.exportSupplier[meter] === NOBODY ? 0 : reads.length);
-        if (reads.length === 0) return;
-        readers++;
-        perDay[reads[0].day - model.warmUpDays]++;
-      },
-    );
-    const expected = readers / days;
-    const chiSquare = perDay.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
-    // Mean and five deviations of the chi-square distribution.
-    expect(chiSquare).toBeLessThan(days - 1 + 5 * Math.sqrt(2 * (days - 1)));
-  },
-);
 
 test('the 30 days of a month, simulated, hold one register read a meter that is read so', () => {
   const loaded = smallScenario({
@@ -206,20 +88,6 @@ describe('changes of agent', () => {
   const settings = { changes, days: 4, warmUpHours: 0 };
   const model = modelOf(settings);
   const EFD = 1;
-
-  test('the outgoing agent reads up to its last day, the incoming one from its first own day on', () => {
-    let changed = 0;
-    eachMeter(model, [0, 1, 2, 3], (meter, portfolio, daily) => {
-      if (portfolio.nextMdra[meter] === NOBODY) return;
-      changed++;
-      const readers = daily.map((reads) => [...new Set(reads.map(({ user }) => user))]);
-      const someone = portfolio.granularity[meter] !== MONTHLY;
-      // The reads of a day fetch the day before: on the EFD nobody's schedule runs for the outgoing one's last day.
-      expect(readers).toEqual(someone ? [['AONE'], [], ['ATWO'], ['ATWO']] : [[], [], [], []]);
-    });
-    const agentOne = 0.8 * 0.6 * 2000;
-    expect(Math.abs(changed - agentOne / 2)).toBeLessThan(5 * Math.sqrt(agentOne / 4));
-  });
 
   test('refusals E4 are those that overreach, counted one by one from the draws of each meter', () => {
     const expected = [0, 0, 0, 0];

@@ -5,7 +5,7 @@ import type { RegistrationTable } from '#core/registration.ts';
 import { DAY_MAX } from '#core/settlement-day.ts';
 import { drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
 import { hasExport } from '#fleet-sim/meter.ts';
-import type { Model } from './model.ts';
+import type { World } from '#fleet-sim/world.ts';
 
 export const HALF_HOURLY = 0;
 export const DAILY = 1;
@@ -41,9 +41,9 @@ const IS = ROLES.indexOf('IS');
 const ES = ROLES.indexOf('ES');
 const MDR = ROLES.indexOf('MDR');
 
-export function createPortfolio(model: Model): Portfolio {
+export function createPortfolio(world: World): Portfolio {
   const meters = Math.max(
-    ...model.fleet.networks.map((network) => Math.ceil(network.meters / Math.max(1, network.cells))),
+    ...world.fleet.networks.map((network) => Math.ceil(network.meters / Math.max(1, network.cells))),
   );
   return {
     meters: 0,
@@ -71,7 +71,7 @@ export function createPortfolio(model: Model): Portfolio {
       role: new Uint8Array(meters * TENURES_A_METER_MAX),
       from: new Int32Array(meters * TENURES_A_METER_MAX),
       until: new Int32Array(meters * TENURES_A_METER_MAX),
-      mpids: model.scenario.users.map(({ mpid }) => mpid),
+      mpids: world.scenario.users.map(({ mpid }) => mpid),
     },
   };
 }
@@ -79,61 +79,61 @@ export function createPortfolio(model: Model): Portfolio {
 /** Draws the portfolio of `meters` meters from fleet index `firstMeter` on. */
 export function fillPortfolio(
   portfolio: Portfolio,
-  model: Model,
+  world: World,
   network: number,
   firstMeter: number,
   meters: number,
 ): void {
   portfolio.meters = meters;
   portfolio.firstMeter = firstMeter;
-  const generation = GENERATIONS.indexOf(model.fleet.networks[network].generation);
-  const { suspendedShare } = model.scenario.fleet;
-  const { seed } = model.scenario;
+  const generation = GENERATIONS.indexOf(world.fleet.networks[network].generation);
+  const { suspendedShare } = world.scenario.fleet;
+  const { seed } = world.scenario;
   let tenures = 0;
   for (let meter = 0; meter < meters; meter++) {
     const index = firstMeter + meter;
-    drawAgents(portfolio, model, meter, index);
+    drawAgents(portfolio, world, meter, index);
     portfolio.devices.generation[meter] = generation;
     const isSuspended = drawUnit(seed, index, 0, PURPOSE.smiStatus) < suspendedShare;
     portfolio.devices.status[meter] = isSuspended ? SUSPENDED : COMMISSIONED;
     portfolio.devices.exportRow[meter] = portfolio.exports[meter] === 0 ? -1 : 2 * meter + 1;
-    tenures = register(portfolio, model, meter, tenures);
+    tenures = register(portfolio, world, meter, tenures);
   }
 }
 
-function drawAgents(portfolio: Portfolio, model: Model, meter: number, index: number): void {
-  const { seed } = model.scenario;
-  const supplier = pick(model.byRole.IS, drawUnit(seed, index, 0, PURPOSE.supplier));
-  const exports = hasExport(model.fleet, index);
-  const ownMdra = supplier === NOBODY ? 0 : model.users[supplier].settings.ownMdraShare;
+function drawAgents(portfolio: Portfolio, world: World, meter: number, index: number): void {
+  const { seed } = world.scenario;
+  const supplier = pick(world.byRole.IS, drawUnit(seed, index, 0, PURPOSE.supplier));
+  const exports = hasExport(world.fleet, index);
+  const ownMdra = supplier === NOBODY ? 0 : world.users[supplier].settings.ownMdraShare;
   // One draw decides both: below the Supplier's own share it is its own MDRA, the rest is spread over the agents.
   const u = drawUnit(seed, index, 0, PURPOSE.mdra);
-  const mdra = u < ownMdra ? NOBODY : pick(model.byRole.MDR, (u - ownMdra) / (1 - ownMdra));
+  const mdra = u < ownMdra ? NOBODY : pick(world.byRole.MDR, (u - ownMdra) / (1 - ownMdra));
   portfolio.supplier[meter] = supplier;
   portfolio.exports[meter] = exports ? 1 : 0;
   portfolio.exportSupplier[meter] = exports
-    ? pick(model.byRole.ES, drawUnit(seed, index, 1, PURPOSE.supplier))
+    ? pick(world.byRole.ES, drawUnit(seed, index, 1, PURPOSE.supplier))
     : NOBODY;
   portfolio.mdra[meter] = mdra;
   portfolio.nextMdra[meter] = NOBODY;
-  drawChange(portfolio, model, meter, index);
+  drawChange(portfolio, world, meter, index);
   const reader = mdra === NOBODY ? supplier : mdra;
   const g = drawUnit(seed, index, 0, PURPOSE.granularity);
-  const user = reader === NOBODY ? undefined : model.users[reader];
+  const user = reader === NOBODY ? undefined : world.users[reader];
   portfolio.granularity[meter] =
     user === undefined || g < user.halfHourlyBelow ? HALF_HOURLY : g < user.dailyBelow ? DAILY : MONTHLY;
 }
 
 /** A meter changes its agent once in a run at most: by the first of the changes that draws it. */
-function drawChange(portfolio: Portfolio, model: Model, meter: number, index: number): void {
-  const { changes, seed } = model.scenario;
+function drawChange(portfolio: Portfolio, world: World, meter: number, index: number): void {
+  const { changes, seed } = world.scenario;
   const mdra = portfolio.mdra[meter];
   if (mdra === NOBODY) return;
   for (let change = 0; change < changes.length; change++) {
-    if (model.changes[change].from !== mdra) continue;
+    if (world.changes[change].from !== mdra) continue;
     if (drawUnit(seed, index, change, PURPOSE.agentChange) >= changes[change].share) continue;
-    portfolio.nextMdra[meter] = model.changes[change].to;
-    portfolio.changeDay[meter] = model.changes[change].day;
+    portfolio.nextMdra[meter] = world.changes[change].to;
+    portfolio.changeDay[meter] = world.changes[change].day;
     portfolio.change[meter] = change;
     return;
   }
@@ -149,16 +149,16 @@ function pick({ users, below }: { users: Int16Array; below: Float64Array }, u: n
 }
 
 /** Writes the tenures of the meter's two MPANs behind the first `at`; returns how many there are then. */
-function register(portfolio: Portfolio, model: Model, meter: number, at: number): number {
+function register(portfolio: Portfolio, world: World, meter: number, at: number): number {
   const { first } = portfolio.registrations;
   first[2 * meter] = at;
-  let end = addAgents(portfolio, model, meter, at);
+  let end = addAgents(portfolio, world, meter, at);
   if (portfolio.supplier[meter] !== NOBODY) {
     end = addTenure(portfolio.registrations, end, portfolio.supplier[meter], IS, 0, DAY_MAX);
   }
   first[2 * meter + 1] = end;
   if (portfolio.exports[meter] !== 0) {
-    end = addAgents(portfolio, model, meter, end);
+    end = addAgents(portfolio, world, meter, end);
     const supplier = portfolio.exportSupplier[meter];
     if (supplier !== NOBODY) end = addTenure(portfolio.registrations, end, supplier, ES, 0, DAY_MAX);
   }
@@ -167,12 +167,12 @@ function register(portfolio: Portfolio, model: Model, meter: number, at: number)
 }
 
 /** MDRA appointments: MPID, role, EFD and the day before which they end. */
-function addAgents(portfolio: Portfolio, model: Model, meter: number, at: number): number {
+function addAgents(portfolio: Portfolio, world: World, meter: number, at: number): number {
   const mdra = portfolio.mdra[meter];
   if (mdra === NOBODY) return at;
   const next = portfolio.nextMdra[meter];
   if (next === NOBODY) return addTenure(portfolio.registrations, at, mdra, MDR, 0, DAY_MAX);
-  const efd = model.originDay + portfolio.changeDay[meter];
+  const efd = world.originDay + portfolio.changeDay[meter];
   const end = addTenure(portfolio.registrations, at, mdra, MDR, 0, efd);
   return addTenure(portfolio.registrations, end, next, MDR, efd, DAY_MAX);
 }
