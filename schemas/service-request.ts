@@ -1,0 +1,140 @@
+import { type AvroReader, MalformedBinary, writeFixed, writeLong } from './avro-binary.ts';
+
+/** Positions of the symbols in service-request.avsc. */
+export const REQUEST_KIND = { request: 0, marker: 1, release: 2 } as const;
+export const SOURCE = { scheduler: 0, users: 1, gateway: 2 } as const;
+/** Symbol UNKNOWN of Srv, Role and Generation. */
+export const UNKNOWN_SRV = 11;
+export const UNKNOWN_ROLE = 8;
+export const UNKNOWN_GENERATION = 2;
+
+/** Longest value that {@link writeServiceRequest} writes, without the wire header. */
+export const SERVICE_REQUEST_BYTES_MAX = 128;
+
+/** A ServiceRequest read in place: EUI-64s are positions in the buffer that was read. Reused from record to record. */
+export type ServiceRequestFields = {
+  kind: number;
+  source: number;
+  position: number;
+  mpan: number;
+  originatorAt: number;
+  deviceAt: number;
+  counter: number;
+  role: number;
+  /** -1: the originator's own certificate. */
+  signerAt: number;
+  srv: number;
+  scheduledSrv: number;
+  mode: number;
+  service: number;
+  receivedMs: number;
+  windowStartMs: number;
+  windowEndMs: number;
+  dueWallMs: number;
+};
+
+export function newServiceRequest(): ServiceRequestFields {
+  return {
+    kind: 0,
+    source: 0,
+    position: 0,
+    mpan: 0,
+    originatorAt: 0,
+    deviceAt: 0,
+    counter: 0,
+    role: UNKNOWN_ROLE,
+    signerAt: -1,
+    srv: UNKNOWN_SRV,
+    scheduledSrv: UNKNOWN_SRV,
+    mode: 0,
+    service: 0,
+    receivedMs: 0,
+    windowStartMs: 0,
+    windowEndMs: 0,
+    dueWallMs: 0,
+  };
+}
+
+/** Reads one ServiceRequest (service-request.avsc). Throws MalformedBinary where the bytes are none. */
+export function readServiceRequest(reader: AvroReader, into: ServiceRequestFields): void {
+  into.kind = symbol(reader, 2);
+  into.source = reader.int();
+  into.position = reader.long();
+  into.mpan = reader.long();
+  into.originatorAt = reader.skip(8);
+  into.deviceAt = reader.skip(8);
+  into.counter = reader.long();
+  into.role = symbol(reader, UNKNOWN_ROLE);
+  into.signerAt = symbol(reader, 1) === 1 ? reader.skip(8) : -1;
+  into.srv = symbol(reader, UNKNOWN_SRV);
+  into.scheduledSrv = symbol(reader, UNKNOWN_SRV);
+  into.mode = symbol(reader, 1);
+  into.service = symbol(reader, 1);
+  into.receivedMs = reader.long();
+  into.windowStartMs = reader.long();
+  into.windowEndMs = reader.long();
+  into.dueWallMs = readDouble(reader);
+}
+
+/** Writes one, signed by its originator; returns the position behind it. Euis: 8 bytes each. */
+export function writeServiceRequest(
+  buffer: Buffer,
+  at: number,
+  fields: ServiceRequestFields,
+  originator: Uint8Array,
+  device: Uint8Array,
+): number {
+  let to = at;
+  buffer[to++] = fields.kind << 1;
+  to = writeLong(buffer, to, fields.source);
+  to = writeLong(buffer, to, fields.position);
+  to = writeLong(buffer, to, fields.mpan);
+  to = writeFixed(buffer, to, originator, 0, 8);
+  to = writeFixed(buffer, to, device, 0, 8);
+  to = writeLong(buffer, to, fields.counter);
+  buffer[to++] = fields.role << 1;
+  buffer[to++] = 0;
+  buffer[to++] = fields.srv << 1;
+  buffer[to++] = fields.scheduledSrv << 1;
+  buffer[to++] = fields.mode << 1;
+  buffer[to++] = fields.service << 1;
+  to = writeLong(buffer, to, fields.receivedMs);
+  to = writeLong(buffer, to, fields.windowStartMs);
+  to = writeLong(buffer, to, fields.windowEndMs);
+  return buffer.writeDoubleLE(fields.dueWallMs, to);
+}
+
+const NO_EUI = new Uint8Array(8);
+
+/** Writes a MARKER: no request before `untilMs` follows from this source. */
+export function writeMarker(
+  buffer: Buffer,
+  at: number,
+  source: number,
+  position: number,
+  mode: number,
+  untilMs: number,
+  wallMs: number,
+): number {
+  marker.source = source;
+  marker.position = position;
+  marker.mode = mode;
+  marker.receivedMs = untilMs;
+  marker.windowStartMs = untilMs;
+  marker.windowEndMs = untilMs;
+  marker.dueWallMs = wallMs;
+  return writeServiceRequest(buffer, at, marker, NO_EUI, NO_EUI);
+}
+
+const marker = { ...newServiceRequest(), kind: REQUEST_KIND.marker };
+
+/** An enum or union index of one byte, as all of ours are. */
+export function symbol(reader: AvroReader, max: number): number {
+  const value = reader.int();
+  if (value < 0 || value > max) throw new MalformedBinary(`${value} is none of ${max + 1} symbols`);
+  return value;
+}
+
+export function readDouble(reader: AvroReader): number {
+  return reader.buffer.readDoubleLE(reader.skip(8));
+}

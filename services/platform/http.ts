@@ -1,0 +1,55 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type Registry, register } from 'prom-client';
+
+export type Health = {
+  /** False: the process is beyond help and should be started anew. */
+  isLive(): boolean;
+  /** Why it cannot take work yet; undefined when it can. */
+  notReadyBecause(): string | undefined;
+  /** Where the service stands, for `mdr load` and people: plain JSON. */
+  status(): Record<string, unknown>;
+};
+
+const HEADERS_TIMEOUT_MS = 5000;
+const REQUEST_BYTES_MAX = 8192;
+
+/** Serves /metrics, /live, /ready and /status; the base of what every service listens on. */
+export async function serveHealth(
+  health: Health,
+  host: string,
+  port: number,
+  metrics: Registry = register,
+): Promise<{ server: Server; port: number; close(): Promise<void> }> {
+  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: REQUEST_BYTES_MAX }, (request, response) => {
+    const answer = (status: number, body: string, type = 'text/plain; charset=utf-8') => {
+      response.writeHead(status, { 'content-type': type, connection: 'close' });
+      response.end(request.method === 'HEAD' ? undefined : body);
+    };
+    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'only GET\n');
+    switch (request.url) {
+      case '/live':
+        return health.isLive() ? answer(200, 'live\n') : answer(503, 'not live\n');
+      case '/ready': {
+        const reason = health.notReadyBecause();
+        return reason === undefined ? answer(200, 'ready\n') : answer(503, `not ready: ${reason}\n`);
+      }
+      case '/status':
+        return answer(200, `${JSON.stringify(health.status())}\n`, 'application/json');
+      case '/metrics':
+        metrics.metrics().then(
+          (text) => answer(200, text, metrics.contentType),
+          (error: Error) => answer(500, `${error.message}\n`),
+        );
+        return;
+      default:
+        answer(404, 'there are /metrics, /live, /ready and /status\n');
+    }
+  });
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
+  return {
+    server,
+    port: (server.address() as AddressInfo).port,
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}

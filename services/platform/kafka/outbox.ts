@@ -1,0 +1,117 @@
+import type { TopicName } from '#schemas/topics.ts';
+import type { RawProducer } from './raw-producer.ts';
+
+/**
+ * What waits to be sent. One batch of a topic's partition is in flight at a time, so that batches arrive in the order
+ * in which they were handed over; one request carries a batch of each partition that has any.
+ */
+export type Outbox = {
+  /** Resolves to the offset of the batch's first record once every replica in sync has it; never rejects before `fail`. */
+  send(topic: TopicName, partition: number, batch: Uint8Array, records: number): Promise<number>;
+  /** Bytes handed over and not acknowledged. */
+  readonly pendingBytes: number;
+  readonly recordsSent: number;
+  /** Resolves when nothing waits. */
+  idle(): Promise<void>;
+};
+
+/** A producer asks for a pause of its input beyond so much unacknowledged: some seconds of full load. */
+export const PENDING_BYTES_MAX = 16 * 1024 * 1024;
+/** Requests on the way at a time: enough to keep the broker busy while answers travel. */
+const REQUESTS_IN_FLIGHT_MAX = 3;
+/** A request is a batch of each partition; more than this at once only makes the others wait. */
+const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+
+type Waiting = { batch: Uint8Array; records: number; resolve: (baseOffset: number) => void };
+type Lane = { topic: string; partition: number; waiting: Waiting[]; head: number; isInFlight: boolean };
+
+/** `fail` is told of an error after which nothing more can be sent: the process should end. */
+export function createOutbox(producer: RawProducer, prefix: string, fail: (error: Error) => void): Outbox {
+  const lanes = new Map<string, Lane>();
+  const ready: Lane[] = [];
+  const idlers: (() => void)[] = [];
+  let pendingBytes = 0;
+  let recordsSent = 0;
+  let requests = 0;
+  let isPumpDue = false;
+
+  function pump(): void {
+    isPumpDue = false;
+    while (requests < REQUESTS_IN_FLIGHT_MAX && ready.length > 0) {
+      const taken: { lane: Lane; item: Waiting }[] = [];
+      let bytes = 0;
+      while (ready.length > 0 && bytes < REQUEST_BYTES_MAX) {
+        const lane = ready.shift() as Lane;
+        const item = lane.waiting[lane.head++];
+        if (lane.head === lane.waiting.length) {
+          lane.waiting = [];
+          lane.head = 0;
+        }
+        lane.isInFlight = true;
+        bytes += item.batch.byteLength;
+        taken.push({ lane, item });
+      }
+      dispatch(taken);
+    }
+  }
+
+  function dispatch(taken: { lane: Lane; item: Waiting }[]): void {
+    requests++;
+    const entries = taken.map(({ lane, item }) => ({
+      topic: lane.topic,
+      partition: lane.partition,
+      batch: item.batch,
+      records: item.records,
+    }));
+    producer.send(entries).then(
+      (results) => {
+        requests--;
+        const offsets = new Map(results.map((result) => [`${result.topic}/${result.partition}`, result.baseOffset]));
+        for (const { lane, item } of taken) {
+          lane.isInFlight = false;
+          if (lane.waiting.length > lane.head) ready.push(lane);
+          pendingBytes -= item.batch.byteLength;
+          recordsSent += item.records;
+          const offset = offsets.get(`${lane.topic}/${lane.partition}`);
+          if (offset === undefined) return fail(new Error(`no answer for ${lane.topic}/${lane.partition}`));
+          item.resolve(offset);
+        }
+        if (pendingBytes === 0) for (const wake of idlers.splice(0)) wake();
+        pump();
+      },
+      (error: Error) => fail(error),
+    );
+  }
+
+  return {
+    send(topic, partition, batch, records) {
+      const name = prefix + topic;
+      const key = `${name}/${partition}`;
+      let lane = lanes.get(key);
+      if (lane === undefined) {
+        lane = { topic: name, partition, waiting: [], head: 0, isInFlight: false };
+        lanes.set(key, lane);
+      }
+      const { waiting } = lane;
+      pendingBytes += batch.byteLength;
+      const sent = new Promise<number>((resolve) => waiting.push({ batch, records, resolve }));
+      if (!lane.isInFlight && waiting.length === lane.head + 1) ready.push(lane);
+      // What is handed over in one turn of the loop goes in one request.
+      if (!isPumpDue) {
+        isPumpDue = true;
+        setImmediate(pump);
+      }
+      return sent;
+    },
+    get pendingBytes() {
+      return pendingBytes;
+    },
+    get recordsSent() {
+      return recordsSent;
+    },
+    idle() {
+      if (pendingBytes === 0) return Promise.resolve();
+      return new Promise((resolve) => idlers.push(resolve));
+    },
+  };
+}

@@ -1,0 +1,77 @@
+import { type Admin, ConfigResourceTypes } from 'kafkajs';
+import { type Fault, MdrError } from '#core/errors.ts';
+import { TOPICS, type TopicName, topicSettings } from '#schemas/topics.ts';
+
+const TOPIC_NAMES = Object.keys(TOPICS) as TopicName[];
+/** After creation a broker takes a moment until it leads every partition. */
+const LEADERS_WITHIN_MS = 30_000;
+
+export type TopicState = { topic: string; state: 'created' | 'there' };
+
+/**
+ * Creates the topics that are missing and holds those that are there against their declaration. Throws COULD_NOT_RUN
+ * with every difference and what mends it: a service that runs on a topic with other partitions or with deletion in
+ * place of compaction would lose data without saying so.
+ */
+export async function ensureTopics(
+  admin: Admin,
+  prefix: string,
+  partitions: number,
+  { create, replicas = 1 }: { create: boolean; replicas?: number },
+): Promise<TopicState[]> {
+  const existing = new Set(await admin.listTopics());
+  const missing = TOPIC_NAMES.filter((name) => !existing.has(prefix + name));
+  if (missing.length > 0 && !create) {
+    const faults = missing.map((name) => ({
+      path: prefix + name,
+      expected: `a topic: run 'mdr topics --prefix ${prefix}'`,
+    }));
+    throw new MdrError('COULD_NOT_RUN', 'Topics are missing', faults);
+  }
+  const faults = await differences(
+    admin,
+    prefix,
+    TOPIC_NAMES.filter((name) => existing.has(prefix + name)),
+    partitions,
+  );
+  if (faults.length > 0) throw new MdrError('COULD_NOT_RUN', 'Topics differ from their declaration', faults);
+  if (missing.length > 0) {
+    await admin.createTopics({
+      waitForLeaders: true,
+      timeout: LEADERS_WITHIN_MS,
+      topics: missing.map((name) => ({
+        topic: prefix + name,
+        numPartitions: partitions,
+        replicationFactor: replicas,
+        configEntries: Object.entries(topicSettings(name)).map(([key, value]) => ({ name: key, value })),
+      })),
+    });
+  }
+  return TOPIC_NAMES.map((name) => ({ topic: prefix + name, state: missing.includes(name) ? 'created' : 'there' }));
+}
+
+async function differences(admin: Admin, prefix: string, names: TopicName[], partitions: number): Promise<Fault[]> {
+  if (names.length === 0) return [];
+  const faults: Fault[] = [];
+  const metadata = await admin.fetchTopicMetadata({ topics: names.map((name) => prefix + name) });
+  for (const topic of metadata.topics) {
+    if (topic.partitions.length !== partitions) {
+      const expected = `${partitions} partitions: give --partitions ${topic.partitions.length}, or delete the topic, or use another --prefix`;
+      faults.push({ path: topic.name, value: topic.partitions.length, expected });
+    }
+  }
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name: prefix + name })),
+  });
+  for (const { resourceName, configEntries } of resources) {
+    const wanted = topicSettings(resourceName.slice(prefix.length) as TopicName);
+    const found = new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]));
+    for (const [key, value] of Object.entries(wanted)) {
+      if (found.get(key) === value) continue;
+      const expected = `${value}: set it with kafka-configs.sh --alter --entity-type topics --entity-name ${resourceName} --add-config ${key}=${value}`;
+      faults.push({ path: `${resourceName} ${key}`, value: found.get(key), expected });
+    }
+  }
+  return faults;
+}
