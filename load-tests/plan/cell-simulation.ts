@@ -1,5 +1,6 @@
 import { FACT } from '#core/access-control.ts';
 import { DATA_KINDS, REGISTERS } from '#core/matrix.ts';
+import { drawOrdinal, occasionOf } from '#core/request-counter.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
 import { MHHS, modeOfRow, ON_DEMAND, rowOf, SCHEDULED, serviceOfRow, srvOfRow } from '#core/trt-row.ts';
 import { type Arrivals, createArrivals, DATA_SET, FIRST } from '#fleet-sim/arrivals.ts';
@@ -27,8 +28,6 @@ const HALF_HOURS = DATA_KINDS.indexOf('half-hours');
 const PENDING_MAX = 1 << 22;
 /** Ordinal of what stands beside the daily list; the low 5 bits of an ordinal count re-requests. */
 const EXTRA = 2048;
-/** Requests in a day of one meter and row that have draws of their own. */
-const ORDINALS = 4096;
 /** States of a slot. */
 const FREE = 0;
 const OPEN = 1;
@@ -481,16 +480,6 @@ function firstStream(streams: readonly Stream[]): number {
     first = k;
   }
   return first;
-}
-
-/** Tells the draws of a meter's requests apart: 28 bits of day, row (or kind of other traffic) and ordinal. */
-function occasionOf(day: number, row: number, ordinal: number): number {
-  return ((day & 511) << 19) | ((row & 127) << 12) | (ordinal % ORDINALS);
-}
-
-/** Re-requests for the data of several days may fall on one day: each has draws of its own. */
-function drawOrdinal(ordinal: number, dataDay: number): number {
-  return ordinal ^ ((dataDay & 63) << 5);
 }
 
 function onDemandRow(row: number): number {
