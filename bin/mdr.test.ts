@@ -20,7 +20,7 @@ describe('mdr', () => {
   test('without a command says what there is, and that one was expected', () => {
     const { status, stdout } = overview;
     expect(status).toBe(2);
-    for (const command of ['plan', 'ask', 'scenarios', 'matrix'])
+    for (const command of ['plan', 'ask', 'scenarios', 'matrix', 'kafka'])
       expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   });
 
@@ -34,18 +34,21 @@ describe('mdr', () => {
     expect(mdr('--version')).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  test.each(['plan', 'ask', 'scenarios', 'matrix'])('%s --help names its options and gives examples', (command) => {
-    const { status, stdout, stderr } = mdr(command, '--help');
-    expect([status, stderr]).toEqual([0, '']);
-    expect(stdout).toMatch(new RegExp(`^Usage: mdr ${command} `));
-    expect(stdout).toMatch(/^Examples:\n {2}mdr /m);
-  });
+  test.each(['plan', 'ask', 'scenarios', 'matrix', 'kafka'])(
+    '%s --help names its options and gives examples',
+    (command) => {
+      const { status, stdout, stderr } = mdr(command, '--help');
+      expect([status, stderr]).toEqual([0, '']);
+      expect(stdout).toMatch(new RegExp(`^Usage: mdr ${command} `));
+      expect(stdout).toMatch(/^Examples:\n {2}mdr /m);
+    },
+  );
 
   test.each(['nosuch', 'constructor'])('%s is no command: exit code 2 and the ones that are', (command) => {
     const { status, stdout, stderr } = mdr(command);
     expect([status, stdout]).toEqual([2, '']);
     expect(stderr).toBe(
-      `mdr ${command}: There is no command ${command}; there are plan, ask, scenarios, matrix\nRun 'mdr --help' to see what it takes.\n`,
+      `mdr ${command}: There is no command ${command}; there are plan, ask, scenarios, matrix, kafka\nRun 'mdr --help' to see what it takes.\n`,
     );
   });
 

@@ -9,6 +9,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   ask: () => import('./ask.ts'),
   scenarios: () => import('./scenarios.ts'),
   matrix: () => import('./matrix.ts'),
+  kafka: () => import('./kafka.ts'),
 };
 const FAULTS_SHOWN_MAX = 50;
 

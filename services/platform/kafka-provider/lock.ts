@@ -1,0 +1,39 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { identityOf, isRunning, type ProcessIdentity } from './owned-process.ts';
+
+const POLL_MS = 100;
+
+/**
+ * Runs `act` while no other process on this machine runs one under the same lock. A lock whose owner has ended is
+ * taken over; two that take it over at one instant may both run, so `act` must leave nothing half done in view.
+ */
+export async function withLock<T>(path: string, act: () => Promise<T>): Promise<T> {
+  while (!(await take(path))) await delay(POLL_MS);
+  try {
+    return await act();
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function take(path: string): Promise<boolean> {
+  try {
+    await writeFile(path, JSON.stringify(identityOf(process.pid)), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const owner = await ownerOf(path);
+  if (owner !== undefined && !isRunning(owner)) await rm(path, { force: true });
+  return false;
+}
+
+/** Undefined while the owner is writing, or has just released it. */
+async function ownerOf(path: string): Promise<ProcessIdentity | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
+}
