@@ -12,8 +12,13 @@ export const DCC_ACCESS_CONTROL_BROKER: DeviceId = '90-B3-D5-1F-30-00-00-02';
 
 /** Check digit of an MPAN's first 12 digits: weighted sum mod 11 mod 10. */
 export function mpanCheckDigit(first12: number): number {
+  return (mpanWeight(first12) % 11) % 10;
+}
+
+/** The weighted sum of an MPAN's first 12 digits; those of digits in different places add up. */
+export function mpanWeight(first12: number): number {
   const high = Math.floor(first12 / 1e6);
-  return ((weighHigh(high) + weighLow(first12 - high * 1e6)) % 11) % 10;
+  return weighHigh(high) + weighLow(first12 - high * 1e6);
 }
 
 /** Undefined unless the text is 13 digits of which the first is not 0; the check digit may be wrong. */

@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { distributorOf, hasValidCheckDigit, parseDeviceId, parseMpan } from '#core/identifiers.ts';
+import { distributorOf, hasValidCheckDigit, mpanFrom, parseDeviceId, parseMpan } from '#core/identifiers.ts';
 import { GENERATIONS } from '#core/matrix.ts';
+import { mpanHash, partitionOfMpan } from '#core/partition.ts';
 import { yearOf } from '#core/settlement-day.ts';
-import { type Fleet, layOutFleet } from '#fleet-sim/fleet.ts';
+import { cellOfMeter, type Fleet, layOutFleet, metersOfCell } from '#fleet-sim/fleet.ts';
 import {
   deviceIdOf,
   exportMpanOf,
+  HASH_CLASSES,
   hasExport,
   importMpanOf,
   installedDayOfMeter,
@@ -20,6 +22,7 @@ import {
 
 const fleet = fleetOf(30_000_000, 11);
 const meters = fc.integer({ min: 0, max: fleet.meters - 1 });
+const following = (distributor: number): number => (distributor === 23 ? 10 : distributor + 1);
 
 describe('identity', () => {
   test('an MPAN leads back to its meter and register', () => {
@@ -100,12 +103,78 @@ describe('identity', () => {
     }
   });
 
-  test('a larger fleet keeps the identities of a smaller one', () => {
+  test('a larger fleet keeps the identities of a smaller one, but for the digits that follow the cell', () => {
     const small = fleetOf(1_000, 11);
+    const slotOf = (mpan: number | undefined) => mpan && Math.floor(mpan / 1_000) % 10 ** 8;
     for (let meter = 0; meter < 1_000; meter++) {
-      expect(importMpanOf(small, meter)).toBe(importMpanOf(fleet, meter));
-      expect(exportMpanOf(small, meter)).toBe(exportMpanOf(fleet, meter));
+      const isSameCell = cellOfMeter(small, meter) === cellOfMeter(fleet, meter);
+      for (const own of [importMpanOf, exportMpanOf]) {
+        const [inSmall, inLarge] = [own(small, meter), own(fleet, meter)];
+        expect(slotOf(inSmall)).toBe(slotOf(inLarge));
+        if (isSameCell) expect(inSmall).toBe(inLarge);
+      }
     }
+  });
+});
+
+describe("a meter's MPANs", () => {
+  test('hash to the class of its cell', () => {
+    fc.assert(
+      fc.property(meters, (meter) => {
+        const hashClass = cellOfMeter(fleet, meter) % HASH_CLASSES;
+        expect(mpanHash(importMpanOf(fleet, meter)) % HASH_CLASSES).toBe(hashClass);
+        const exportMpan = exportMpanOf(fleet, meter);
+        if (exportMpan !== undefined) expect(mpanHash(exportMpan) % HASH_CLASSES).toBe(hashClass);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test.each([1, 2, 4, 8, 16])("lie with those of the cell's other meters in one of %i partitions", (partitions) => {
+    for (const cell of [0, 1, 17, fleet.cells - 1]) {
+      const { first, end } = metersOfCell(fleet, cell);
+      const found = new Set<number>();
+      for (let meter = first; meter < end; meter += 7) {
+        found.add(partitionOfMpan(importMpanOf(fleet, meter), partitions));
+        const exportMpan = exportMpanOf(fleet, meter);
+        if (exportMpan !== undefined) found.add(partitionOfMpan(exportMpan, partitions));
+      }
+      expect([...found]).toEqual([cell % partitions]);
+    }
+  });
+
+  test('have the first free digits that do', () => {
+    fc.assert(
+      fc.property(meters, (meter) => {
+        const mpan = importMpanOf(fleet, meter);
+        const first12 = Math.floor(mpan / 10);
+        const hashClass = cellOfMeter(fleet, meter) % HASH_CLASSES;
+        const earlier = Array.from({ length: first12 % 100 }, (_, k) => mpanFrom(first12 - (first12 % 100) + k));
+        for (const candidate of earlier) expect(mpanHash(candidate) % HASH_CLASSES).not.toBe(hashClass);
+      }),
+    );
+  });
+
+  test("go on to the next distributor's where none of the hundred does, and lead back all the same", () => {
+    const exporting = { ...fleet, exportShare: 1 };
+    let wentOn = 0;
+    for (let meter = 0; meter < 20_000; meter++) {
+      const both = [importMpanOf(exporting, meter), exportMpanOf(exporting, meter) as number];
+      // The distributor is drawn for the meter: where its MPANs differ in it, one has gone on.
+      if (distributorOf(both[0]) === distributorOf(both[1])) continue;
+      wentOn++;
+      const isExport = following(distributorOf(both[0])) === distributorOf(both[1]);
+      const [stayed, moved] = isExport ? both : both.toReversed();
+      expect(distributorOf(moved)).toBe(following(distributorOf(stayed)));
+      const serial = Math.floor((moved % 1e11) / 1_000) * 100;
+      for (let free = 0; free < 100; free++) {
+        const candidate = mpanFrom(distributorOf(stayed) * 1e10 + serial + free);
+        expect(mpanHash(candidate) % HASH_CLASSES).not.toBe(cellOfMeter(fleet, meter) % HASH_CLASSES);
+      }
+      expect(meterOfMpan(exporting, moved)).toEqual({ meter, register: isExport ? REGISTER.export : REGISTER.import });
+    }
+    const expected = 20_000 * 2 * (15 / 16) ** 100;
+    expect(Math.abs(wentOn - expected)).toBeLessThan(5 * Math.sqrt(expected));
   });
 });
 

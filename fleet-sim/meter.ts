@@ -1,19 +1,25 @@
-import { type DeviceId, type Mpan, mpanFrom } from '#core/identifiers.ts';
+import { type DeviceId, type Mpan, mpanWeight } from '#core/identifiers.ts';
 import { GENERATIONS } from '#core/matrix.ts';
+import { endHash, startHash } from '#core/partition.ts';
 import { dayFrom, type SettlementDay } from '#core/settlement-day.ts';
 import { draw32, drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
-import { type Fleet, networkOfMeter } from '#fleet-sim/fleet.ts';
+import { cellOfMeter, type Fleet, networkOfMeter } from '#fleet-sim/fleet.ts';
 import { type Household, loadHousehold, newHousehold } from '#fleet-sim/profile.ts';
 
 /**
  * Who a meter is, from (fleet, index) alone and back. Nothing is stored: 30 million identities cost no memory.
  *
- *     MPAN       DD SSSSSSSSSS C   distributor 10..23 (drawn), serial = (2 * meter + register) * 100, check digit
+ *     MPAN       DD SSSSSSSS FF C   distributor 10..23 (drawn), 2 * meter + register, two free digits, check digit
  *     Device ID  02-4D-44-52-MM-MM-MM-MM   02: locally administered, so no maker's; then "MDR"; the meter's index
  *
- * The two digits left free in each serial let a later layout choose MPANs by the partition that they hash to.
+ * The free digits are the first, from 00 up, with which Kafka's partitioner gives hash % HASH_CLASSES = cell %
+ * HASH_CLASSES: both MPANs of a meter and all meters of a cell lie in one partition of any topic whose partitions
+ * divide HASH_CLASSES. Where none of the hundred does (0.16 %), the next distributor's are tried, 10 after 23. Trying
+ * takes 0.2 of the 0.3 us that an MPAN takes (user CPU on an EPYC, 2 M meters of 30 M).
  */
 const SERIAL_STRIDE = 100;
+/** A power of two. */
+export const HASH_CLASSES = 16;
 /** Both serials of a meter must fit the ten digits. */
 export const METERS_MAX = 10 ** 10 / SERIAL_STRIDE / 2;
 
@@ -114,5 +120,35 @@ function distributorOfMeter(fleet: Fleet, meter: number): number {
 }
 
 function mpanOf(fleet: Fleet, meter: number, register: RegisterIndex): Mpan {
-  return mpanFrom(distributorOfMeter(fleet, meter) * SERIALS + (2 * meter + register) * SERIAL_STRIDE);
+  const hashClass = cellOfMeter(fleet, meter) % HASH_CLASSES;
+  const serial = (2 * meter + register) * SERIAL_STRIDE;
+  const drawn = distributorOfMeter(fleet, meter) - DISTRIBUTOR_MIN;
+  for (let k = 0; k < ZONE_OF_AREA.length; k++) {
+    const distributor = DISTRIBUTOR_MIN + ((drawn + k) % ZONE_OF_AREA.length);
+    const mpan = mpanOfClass(distributor * SERIALS + serial, hashClass);
+    if (mpan !== NO_MPAN) return mpan;
+  }
+  throw new Error(`no MPAN of hash class ${hashClass} for meter ${meter}`);
+}
+
+const NO_MPAN = 0;
+/** The check digit by the weighted sum of the other digits mod 11 and the free digits: a third faster than computed. */
+const CHECK_DIGITS = Uint8Array.from({ length: 11 * SERIAL_STRIDE }, (_, place) => {
+  const free = place % SERIAL_STRIDE;
+  return ((Math.floor(place / SERIAL_STRIDE) + mpanWeight(free)) % 11) % 10;
+});
+
+/** The first MPAN of the class among those that begin with `first12`, whose last two digits are free; or NO_MPAN. */
+function mpanOfClass(first12: number, hashClass: number): Mpan {
+  const first8 = (first12 / 10_000) | 0;
+  const four = (first12 - first8 * 10_000) | 0;
+  const start = startHash(first8);
+  const checkDigits = (mpanWeight(first12) % 11) * SERIAL_STRIDE;
+  for (let free = 0; free < SERIAL_STRIDE; free++) {
+    const checkDigit = CHECK_DIGITS[checkDigits + free];
+    if ((endHash(start, four + free, checkDigit) & (HASH_CLASSES - 1)) === hashClass) {
+      return (first12 + free) * 10 + checkDigit;
+    }
+  }
+  return NO_MPAN;
 }
