@@ -18,9 +18,9 @@ export const RECORD_OVERHEAD_BYTES_MAX = 3 * 5 + 1 + 8 + 5 + 1;
 
 const LENGTH_AT = 8;
 /** Bytes before what batchLength counts. */
-export const LENGTH_END = 12;
+const LENGTH_END = 12;
 const EPOCH_AT = 12;
-const MAGIC_AT = 16;
+export const MAGIC_AT = 16;
 const CRC_AT = 17;
 const ATTRIBUTES_AT = 21;
 const LAST_OFFSET_DELTA_AT = 23;
@@ -31,12 +31,13 @@ const PRODUCER_EPOCH_AT = 51;
 const BASE_SEQUENCE_AT = 53;
 const COUNT_AT = 57;
 
-const COMPRESSION_BITS = 0x07;
+export const COMPRESSION_BITS = 0x07;
 const LOG_APPEND_TIME_BIT = 0x08;
 const TRANSACTIONAL_BIT = 0x10;
 const CONTROL_BIT = 0x20;
 
-const MAGIC = 2;
+const ABORT_MARKER_TYPE = 0;
+export const MAGIC = 2;
 const TWO_32 = 2 ** 32;
 
 /**
@@ -313,22 +314,34 @@ export function batchBytesAt(buffer: Buffer, at: number): number {
   return bytes <= buffer.length - at ? bytes : 0;
 }
 
-export function baseOffsetOf(batch: Buffer): number {
-  return readInt64(batch, 0);
-}
-
-/** Last offset that a batch of format 2 covers: the next fetch goes on behind it. */
+/** Last offset that a batch covers: the next fetch goes on behind it. */
 export function lastOffsetOf(batch: Buffer): number {
   return readInt64(batch, 0) + batch.readInt32BE(LAST_OFFSET_DELTA_AT);
 }
 
-/** Records in a batch of format 2. */
+/** Records in a batch. */
 export function countOf(batch: Buffer): number {
   return batch.readInt32BE(COUNT_AT);
 }
 
 export function producerIdOf(batch: Buffer): number {
   return readInt64(batch, PRODUCER_ID_AT);
+}
+
+export function attributesOf(batch: Buffer): number {
+  return batch.readInt16BE(ATTRIBUTES_AT);
+}
+
+/** Whether a control batch says that its producer's transaction was aborted. */
+export function isAbortMarker(batch: Buffer): boolean {
+  const reader = new AvroReader().open(batch, BATCH_HEADER_BYTES);
+  reader.length();
+  reader.skip(1);
+  reader.skipLong();
+  reader.skipLong();
+  const keyLength = reader.length();
+  const keyAt = reader.skip(keyLength);
+  return keyLength >= 4 && batch.readInt16BE(keyAt + 2) === ABORT_MARKER_TYPE;
 }
 
 /** The whole batches that stand one after another in a buffer, as slices of it. */
@@ -356,20 +369,17 @@ export function joinBatches(batches: readonly Uint8Array[]): ArrayBuffer {
   return joined.buffer;
 }
 
+/** Throws BATCH_CORRUPT where the checksum is not that of the bytes. */
 export function verifyCrc(batch: Buffer): void {
   if (crc32c(batch.subarray(ATTRIBUTES_AT)) !== batch.readUInt32BE(CRC_AT))
     throw new KafkaError('BATCH_CORRUPT', `the batch at offset ${readInt64(batch, 0)} does not match its checksum`);
 }
 
-/** Rewrites a batch's header for records that are plain now: neither compressed nor part of a transaction. */
+/** Rewrites the header of a batch whose records are plain now: not compressed, and of no transaction. */
 export function markPlain(batch: Buffer): void {
   batch.writeInt32BE(batch.length - LENGTH_END, LENGTH_AT);
-  batch.writeInt16BE(batch.readInt16BE(ATTRIBUTES_AT) & ~(COMPRESSION_BITS | TRANSACTIONAL_BIT), ATTRIBUTES_AT);
+  batch.writeInt16BE(attributesOf(batch) & ~(COMPRESSION_BITS | TRANSACTIONAL_BIT), ATTRIBUTES_AT);
   sealBatch(batch);
-}
-
-export function attributesOf(batch: Buffer): number {
-  return batch.readInt16BE(ATTRIBUTES_AT);
 }
 
 function sealBatch(batch: Buffer): void {
