@@ -55,3 +55,11 @@ export function integralMs(edges: Float64Array, steps: Float64Array, bucketMs: n
   }
   return integral;
 }
+
+const HOUR_MS = 3_600_000;
+
+/** Length of a chart's bucket: a quarter of an hour for a week, longer for longer runs, so that charts stay readable. */
+export function bucketMsOf(days: number): number {
+  if (days <= 7) return HOUR_MS / 4;
+  return days <= 60 ? HOUR_MS : 6 * HOUR_MS;
+}

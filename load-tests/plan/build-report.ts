@@ -4,7 +4,7 @@ import { GENERATIONS, MODES, SERVICES } from '#core/matrix.ts';
 import { DAY_MS, formatDay } from '#core/settlement-day.ts';
 import { modeOfRow, serviceOfRow, srvOfRow } from '#core/trt-row.ts';
 import { outagesOfCell } from '#fleet-sim/network-settings.ts';
-import { integralMs } from '#fleet-sim/occupancy.ts';
+import { bucketMsOf, integralMs } from '#fleet-sim/occupancy.ts';
 import type {
   LatencyPoint,
   Ledger,
@@ -22,7 +22,7 @@ import { bucketUpperMs, HISTOGRAM_BUCKETS, percentilesMs } from './histogram.ts'
 import type { Model } from './model.ts';
 import { recordLength, rowPlace, thresholdPlace } from './records.ts';
 import { type PlanResult, weightsOf } from './run.ts';
-import { bucketMsOf, bucketsOf, hoursOf, SERIES_BUCKETS, SERIES_SHIFT, summedArrays } from './tally.ts';
+import { bucketsOf, hoursOf, SERIES_BUCKETS, SERIES_SHIFT, summedArrays } from './tally.ts';
 import { holds, METRICS, type Threshold } from './threshold.ts';
 
 export type RunContext = { workers: number; sampleOneIn: number; version: string; command: string };

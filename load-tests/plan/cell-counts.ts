@@ -3,11 +3,11 @@ import { DAY_MS } from '#core/settlement-day.ts';
 import { isBreach } from '#core/trt-clock.ts';
 import { modeOfRow, ON_DEMAND } from '#core/trt-row.ts';
 import { DATA_SET, FIRST } from '#fleet-sim/arrivals.ts';
-import type { Occupancy } from '#fleet-sim/occupancy.ts';
+import { bucketMsOf, type Occupancy } from '#fleet-sim/occupancy.ts';
 import { addInto, DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './counters.ts';
 import { bucketOf, HISTOGRAM_BUCKETS } from './histogram.ts';
 import type { Model } from './model.ts';
-import { bucketMsOf, bucketsOf, type NetworkTally, SERIES_BUCKETS, SERIES_SHIFT } from './tally.ts';
+import { bucketsOf, type NetworkTally, SERIES_BUCKETS, SERIES_SHIFT } from './tally.ts';
 
 const HOUR_MS = 3_600_000;
 /** Day of a request received before the first counted day or after the last. */

@@ -12,14 +12,14 @@ import { EventHeap } from '#fleet-sim/event-heap.ts';
 import { advanceStream, createStreams, NOT_JUDGED, type Stream, startStream } from '#fleet-sim/existing-load.ts';
 import { metersOfCell, networkOfCell } from '#fleet-sim/fleet.ts';
 import { outagesOfCell } from '#fleet-sim/network-settings.ts';
-import { Occupancy } from '#fleet-sim/occupancy.ts';
+import { bucketMsOf, Occupancy } from '#fleet-sim/occupancy.ts';
 import { createPortfolio, fillPortfolio, NOBODY, type Portfolio } from '#fleet-sim/portfolio.ts';
 import { QUANTILE_BITS } from '#fleet-sim/service-time.ts';
 import { CellAccess } from './cell-access.ts';
 import { CellCounts, RE_REQUEST_MASK, UNCOUNTED } from './cell-counts.ts';
 import { DAY } from './counters.ts';
 import type { Model } from './model.ts';
-import { bucketMsOf, bucketsOf, type NetworkTally, type Tally } from './tally.ts';
+import { bucketsOf, type NetworkTally, type Tally } from './tally.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 const EXPORT = REGISTERS.indexOf('export');

@@ -1,3 +1,4 @@
+import { bucketMsOf } from '#fleet-sim/occupancy.ts';
 import { HISTOGRAM_BUCKETS } from './histogram.ts';
 import type { Model } from './model.ts';
 
@@ -28,12 +29,6 @@ export type NetworkTally = {
 };
 
 export type Tally = { networks: NetworkTally[] };
-
-/** Length of a chart's bucket: a quarter of an hour for a week, longer for longer runs, so that charts stay readable. */
-export function bucketMsOf(days: number): number {
-  if (days <= 7) return HOUR_MS / 4;
-  return days <= 60 ? HOUR_MS : 6 * HOUR_MS;
-}
 
 /** Chart buckets of a run: those of the counted days. */
 export function bucketsOf(model: Model): number {

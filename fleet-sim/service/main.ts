@@ -1,0 +1,204 @@
+import { Counter, Gauge } from 'prom-client';
+import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
+import { meterReadsOf } from '#fleet-sim/meter-answer.ts';
+import { bucketMsOf, Occupancy } from '#fleet-sim/occupancy.ts';
+import { compileWorld, type World } from '#fleet-sim/world.ts';
+import type { TopicName } from '#schemas/topics.ts';
+import { breathe, nowMs, sleep } from '#services/platform/clock.ts';
+import { joinGroup } from '#services/platform/kafka/group.ts';
+import type { Committed } from '#services/platform/kafka/intake.ts';
+import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
+import { awaitRun } from '#services/platform/run.ts';
+import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
+import type { FinishedBatch } from './answers.ts';
+import { type LaneStart, type LaneState, PartitionFleet } from './partition-fleet.ts';
+
+export const fleetSim: Service = {
+  name: 'fleet-sim',
+  summary: 'the networks and the meters behind them, simulated on the clock of the run',
+  settings: {},
+  start,
+};
+
+const ON_DEMAND_LANE = 'device-requests.on-demand';
+const SCHEDULED_LANE = 'device-requests.scheduled';
+/** Requests open in one partition beyond which the scheduled lane is paused: half of what there is room for. */
+const OPEN_PAUSE = 1 << 23;
+/** With nothing due, the clock is looked at again after this. */
+const IDLE_MS = 2;
+const HOUR_MS = 3_600_000;
+
+async function start(context: ServiceContext): Promise<RunningService> {
+  const { settings, outbox, schemaIds, setAside, fail } = context;
+  const run = await awaitRun(context);
+  const world = compileWorld(run.scenario, run.matrix);
+  const reads = meterReadsOf(world.matrix);
+  const statistics = world.fleet.networks.map(() => statisticsOf(world));
+  const fleets = new Map<number, PartitionFleet>();
+  const paused = new Map<string, { topic: TopicName; partition: number }>();
+  let isDraining = false;
+
+  function createFleet(partition: number, committed: ReadonlyMap<TopicName, Committed>): PartitionFleet {
+    const fleet: PartitionFleet = new PartitionFleet(
+      {
+        world,
+        reads,
+        partition,
+        partitions: settings.partitions,
+        schemaIds: { deviceRequest: schemaIds[SCHEDULED_LANE], serviceResponse: schemaIds['service-responses'] },
+        clock: run.clock,
+        patienceWallMs: run.record.patienceWallMs,
+        startMs: run.record.startMs,
+        nowMs,
+        statistics,
+        async send({ batch, records, settles }: FinishedBatch) {
+          await outbox.send('service-responses', partition, new Uint8Array(batch), records);
+          for (let k = 0; k < settles.length; k += 2) fleet.settle(settles[k], settles[k + 1]);
+        },
+      },
+      [startOf(committed.get(SCHEDULED_LANE)), startOf(committed.get(ON_DEMAND_LANE))],
+    );
+    return fleet;
+  }
+
+  const group = joinGroup(context, {
+    topics: [ON_DEMAND_LANE, SCHEDULED_LANE],
+    async assigned(partition, committed) {
+      await breathe();
+      fleets.set(partition, createFleet(partition, committed));
+    },
+    lost(partition) {
+      fleets.delete(partition);
+    },
+    take({ topic, partition, batches, fromOffset, nextOffset }) {
+      const fleet = fleets.get(partition) as PartitionFleet;
+      const mode = topic === SCHEDULED_LANE ? SCHEDULED : ON_DEMAND;
+      if (isTooMuch(mode, fleet)) {
+        paused.set(`${topic}/${partition}`, { topic, partition });
+        return false;
+      }
+      setAside(fleet.take(mode, batches, fromOffset, nextOffset)).catch(fail);
+      return true;
+    },
+    committable: () =>
+      [...fleets.values()].flatMap((fleet) =>
+        fleet.committable().map(({ mode, offset, state }) => ({
+          topic: mode === SCHEDULED ? (SCHEDULED_LANE as TopicName) : ON_DEMAND_LANE,
+          partition: fleet.partition,
+          offset,
+          metadata: JSON.stringify(state),
+        })),
+      ),
+  });
+
+  function isTooMuch(mode: number, fleet: PartitionFleet): boolean {
+    return outbox.pendingBytes > PENDING_BYTES_MAX || (mode === SCHEDULED && fleet.open > OPEN_PAUSE);
+  }
+
+  function resumePaused(): void {
+    for (const [key, { topic, partition }] of paused) {
+      const fleet = fleets.get(partition);
+      if (fleet !== undefined && isTooMuch(topic === SCHEDULED_LANE ? SCHEDULED : ON_DEMAND, fleet)) continue;
+      paused.delete(key);
+      group.resume(topic, partition);
+    }
+  }
+
+  async function work(): Promise<void> {
+    while (!isDraining) {
+      let isIdle = true;
+      if (run.record.state !== 'PREPARED' && outbox.pendingBytes <= PENDING_BYTES_MAX) {
+        for (const fleet of fleets.values()) if (!fleet.run()) isIdle = false;
+      }
+      if (paused.size > 0) resumePaused();
+      await (isIdle ? sleep(IDLE_MS) : breathe());
+    }
+  }
+
+  measure(fleets);
+  await group.start();
+  const working = work();
+  working.catch(fail);
+  return {
+    notReadyBecause: () => (group.isSettled ? undefined : 'its partitions are not assigned yet'),
+    status: () => ({
+      partitions: group.partitions,
+      nowMs: Object.fromEntries([...fleets].map(([partition, fleet]) => [partition, fleet.nowMs])),
+      open: total(fleets, ({ open }) => open),
+      late: total(fleets, ({ late }) => late),
+      duplicates: total(fleets, ({ duplicates }) => duplicates),
+      exchanges: total(fleets, ({ exchanges }) => exchanges),
+      answered: total(fleets, ({ answers }) => answers.answered),
+      rows: total(fleets, ({ answers }) => answers.rows),
+      lag: group.lag(),
+      occupancy: statistics.map(({ busy, queue }) => ({
+        busyEdges: Array.from(busy.edges),
+        busySteps: Array.from(busy.steps),
+        queueEdges: queue.map(({ edges }) => Array.from(edges)),
+        queueSteps: queue.map(({ steps }) => Array.from(steps)),
+      })),
+    }),
+    drain: () =>
+      group.leave(async () => {
+        isDraining = true;
+        await working;
+        for (const fleet of fleets.values()) fleet.answers.flush();
+        await outbox.idle();
+        await run.end();
+      }),
+  };
+}
+
+function startOf(committed: Committed | undefined): LaneStart {
+  if (committed === undefined) return { offset: 0, state: undefined };
+  return { offset: committed.offset, state: JSON.parse(committed.metadata) as LaneState };
+}
+
+/** Exchanges in use and requests waiting, over the counted days, in the buckets of the report's charts. */
+function statisticsOf(world: World): { busy: Occupancy; queue: readonly [Occupancy, Occupancy] } {
+  const { days } = world.scenario;
+  const bucketMs = bucketMsOf(days);
+  const buckets = (days * 24 * HOUR_MS) / bucketMs;
+  const occupancy = () => new Occupancy(bucketMs, buckets, world.countedStartMs);
+  return { busy: occupancy(), queue: [occupancy(), occupancy()] };
+}
+
+function total(fleets: ReadonlyMap<number, PartitionFleet>, of: (fleet: PartitionFleet) => number): number {
+  return [...fleets.values()].reduce((sum, fleet) => sum + of(fleet), 0);
+}
+
+function measure(fleets: ReadonlyMap<number, PartitionFleet>): void {
+  new Gauge({
+    name: 'mdr_fleet_open_requests',
+    help: 'Requests that wait for an answer of their meter',
+    collect() {
+      this.set(total(fleets, ({ open }) => open));
+    },
+  });
+  new Gauge({
+    name: 'mdr_fleet_simulated_seconds',
+    help: 'Simulated instant up to which the cells of a partition have run, seconds since the epoch',
+    labelNames: ['partition'],
+    collect() {
+      this.reset();
+      for (const [partition, { nowMs: atMs }] of fleets) this.set({ partition: String(partition) }, atMs / 1000);
+    },
+  });
+  for (const [name, help, of] of [
+    ['mdr_fleet_answers_total', 'Answers written', (fleet: PartitionFleet) => fleet.answers.answered],
+    ['mdr_fleet_rows_total', 'Rows of meter data in them', (fleet: PartitionFleet) => fleet.answers.rows],
+    ['mdr_fleet_late_requests_total', 'Requests that came after their instant', (fleet: PartitionFleet) => fleet.late],
+    ['mdr_fleet_duplicates_total', 'Replayed requests dropped', (fleet: PartitionFleet) => fleet.duplicates],
+  ] as const) {
+    let before = 0;
+    new Counter({
+      name,
+      help,
+      collect() {
+        const now = total(fleets, of);
+        if (now > before) this.inc(now - before);
+        before = now;
+      },
+    });
+  }
+}
