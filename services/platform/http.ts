@@ -21,31 +21,34 @@ export async function serveHealth(
   port: number,
   metrics: Registry = register,
 ): Promise<{ server: Server; port: number; close(): Promise<void> }> {
-  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: REQUEST_BYTES_MAX }, (request, response) => {
-    const answer = (status: number, body: string, type = 'text/plain; charset=utf-8') => {
-      response.writeHead(status, { 'content-type': type, connection: 'close' });
-      response.end(request.method === 'HEAD' ? undefined : body);
-    };
-    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'only GET\n');
-    switch (request.url) {
-      case '/live':
-        return health.isLive() ? answer(200, 'live\n') : answer(503, 'not live\n');
-      case '/ready': {
-        const reason = health.notReadyBecause();
-        return reason === undefined ? answer(200, 'ready\n') : answer(503, `not ready: ${reason}\n`);
+  const server = createServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: REQUEST_BYTES_MAX },
+    (request, response) => {
+      const answer = (status: number, body: string, type = 'text/plain; charset=utf-8') => {
+        response.writeHead(status, { 'content-type': type, connection: 'close' });
+        response.end(request.method === 'HEAD' ? undefined : body);
+      };
+      if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'only GET\n');
+      switch (request.url) {
+        case '/live':
+          return health.isLive() ? answer(200, 'live\n') : answer(503, 'not live\n');
+        case '/ready': {
+          const reason = health.notReadyBecause();
+          return reason === undefined ? answer(200, 'ready\n') : answer(503, `not ready: ${reason}\n`);
+        }
+        case '/status':
+          return answer(200, `${JSON.stringify(health.status())}\n`, 'application/json');
+        case '/metrics':
+          metrics.metrics().then(
+            (text) => answer(200, text, metrics.contentType),
+            (error: Error) => answer(500, `${error.message}\n`),
+          );
+          return;
+        default:
+          answer(404, 'there are /metrics, /live, /ready and /status\n');
       }
-      case '/status':
-        return answer(200, `${JSON.stringify(health.status())}\n`, 'application/json');
-      case '/metrics':
-        metrics.metrics().then(
-          (text) => answer(200, text, metrics.contentType),
-          (error: Error) => answer(500, `${error.message}\n`),
-        );
-        return;
-      default:
-        answer(404, 'there are /metrics, /live, /ready and /status\n');
-    }
-  });
+    },
+  );
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   return {
     server,

@@ -6,5 +6,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** JSON lines on standard error. At the usual level, warn, a line means that somebody should look. */
 export function createLog(service: string, level: LogLevel): Log {
-  return pino({ level, base: { service, pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
+  return pino(
+    { level, base: { service, pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination(2),
+  );
 }

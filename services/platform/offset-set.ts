@@ -49,6 +49,17 @@ export class OffsetSet {
     for (let offset = Math.max(from, this.low); offset < until; offset++) this.add(offset);
   }
 
+  /** Takes everything below an offset as done, and forgets it. */
+  raiseTo(low: number): void {
+    if (low <= this.low) return;
+    this.low = low;
+    if (low - this.#base >= 32 * this.#words.length) {
+      this.#words.fill(0);
+      this.#base = Math.floor(low / 32) * 32;
+    }
+    this.#raise();
+  }
+
   get bytes(): number {
     return this.#words.byteLength;
   }

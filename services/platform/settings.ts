@@ -80,12 +80,13 @@ export function readSettings(
 ): ServiceSettings {
   const all: Record<string, Setting> = { ...COMMON_SETTINGS, ...own };
   const options = Object.fromEntries(Object.keys(all).map((name) => [name, { type: 'string' as const }]));
-  const { values: flags } = parseArgs({ args: argv, options: { ...options, config: { type: 'string' } } });
+  const parsedArgs = parseArgs({ args: argv, options: { ...options, config: { type: 'string' } } });
+  const flags = parsedArgs.values as Record<string, string | undefined>;
   const faults: Fault[] = [];
-  const file = flags.config === undefined ? undefined : readFile(flags.config as string, all, faults);
+  const file = flags.config === undefined ? undefined : readFile(flags.config, all, faults);
   const values: Record<string, Value> = {};
   for (const [name, setting] of Object.entries(all)) {
-    values[name] = valueOf(name, setting, flags[name] as string | undefined, environment, file, faults);
+    values[name] = valueOf(name, setting, flags[name], environment, file, faults);
   }
   for (const name of ['brokers', 'registry']) {
     if (values[name] === undefined)

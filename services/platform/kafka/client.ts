@@ -1,0 +1,27 @@
+import { Kafka, logLevel } from 'kafkajs';
+import type { Log } from '#services/platform/log.ts';
+
+/** A broker that restarts is back within seconds; for a minute requests are repeated before the process gives up. */
+const RETRIES_MAX = 40;
+const RETRY_FIRST_MS = 100;
+const RETRY_MS_MAX = 2000;
+const CONNECT_WITHIN_MS = 5000;
+const ANSWER_WITHIN_MS = 30_000;
+
+/** kafkajs, its log lines in ours: what it retries is no matter for a person. */
+export function createKafka(brokers: string[], clientId: string, log: Log): Kafka {
+  return new Kafka({
+    clientId,
+    brokers,
+    connectionTimeout: CONNECT_WITHIN_MS,
+    requestTimeout: ANSWER_WITHIN_MS,
+    enforceRequestTimeout: true,
+    retry: { retries: RETRIES_MAX, initialRetryTime: RETRY_FIRST_MS, maxRetryTime: RETRY_MS_MAX },
+    logLevel: logLevel.WARN,
+    logCreator: () => (entry) => {
+      const { message, timestamp: _, logger: __, ...rest } = entry.log;
+      if (entry.level === logLevel.ERROR) log.info({ kafkajs: rest }, message);
+      else log.debug({ kafkajs: rest }, message);
+    },
+  });
+}

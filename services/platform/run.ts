@@ -1,0 +1,47 @@
+import { DEFAULT_MATRIX, type Matrix, validateMatrix } from '#core/matrix.ts';
+import type { Scenario } from '#fleet-sim/scenario.ts';
+import { clockFaceOf, followRun, type RunRecord } from './run-record.ts';
+import type { ServiceContext } from './service.ts';
+import { SimClock } from './sim-clock.ts';
+
+/** The run that the services of one set of topics take part in. */
+export type Run = {
+  /** The latest state. */
+  record: RunRecord;
+  clock: SimClock;
+  scenario: Scenario;
+  matrix: Matrix;
+  /** Stops following its changes. */
+  end(): Promise<void>;
+};
+
+/** Waits until there is a run, and follows it. Who starts it: `mdr load`, or `mdr run start` for services of their own. */
+export async function awaitRun({ kafka, settings, fail }: ServiceContext): Promise<Run> {
+  let resolveFirst: (record: RunRecord) => void = () => {};
+  const first = new Promise<RunRecord>((resolve) => {
+    resolveFirst = resolve;
+  });
+  let run: Run | undefined;
+  const stop = followRun(
+    kafka,
+    settings.prefix,
+    (record) => {
+      if (run === undefined) return resolveFirst(record);
+      run.record = record;
+      run.clock.set(clockFaceOf(record));
+    },
+    fail,
+  );
+  const record = await first;
+  const { scenario, matrix } = JSON.parse(record.scenario) as { scenario: Scenario; matrix: unknown };
+  const checked = validateMatrix(matrix);
+  if ('faults' in checked) throw new Error('the run carries a matrix that is none');
+  run = {
+    record,
+    clock: new SimClock(clockFaceOf(record)),
+    scenario,
+    matrix: checked.matrix.name === DEFAULT_MATRIX.name ? DEFAULT_MATRIX : checked.matrix,
+    end: stop,
+  };
+  return run;
+}

@@ -1,0 +1,139 @@
+import type { Admin, Kafka } from 'kafkajs';
+import { collectDefaultMetrics, register } from 'prom-client';
+import { ERRORS, MdrError } from '#core/errors.ts';
+import { sleep } from './clock.ts';
+import { serveHealth } from './http.ts';
+import { createKafka } from './kafka/client.ts';
+import { type DeadLetter, encodeDeadLetters } from './kafka/dead-letter.ts';
+import { createOutbox, type Outbox } from './kafka/outbox.ts';
+import { createRawProducer } from './kafka/raw-producer.ts';
+import { registerSchemas, type SchemaIds } from './kafka/registry.ts';
+import { assertSeam } from './kafka/seam.ts';
+import { ensureTopics } from './kafka/topics.ts';
+import { createLog, type Log } from './log.ts';
+import { readSettings, type ServiceSettings, type Setting } from './settings.ts';
+
+/** What the platform gives a service to work with. */
+export type ServiceContext = {
+  name: string;
+  settings: ServiceSettings;
+  log: Log;
+  kafka: Kafka;
+  admin: Admin;
+  outbox: Outbox;
+  schemaIds: SchemaIds;
+  /** Sets records aside, with the reason, in dead-letters; resolves when they are there. */
+  setAside(letters: readonly DeadLetter[]): Promise<void>;
+  /** Ends the process: something happened after which its state cannot be trusted. */
+  fail(error: Error): void;
+};
+
+export type RunningService = {
+  notReadyBecause(): string | undefined;
+  status(): Record<string, unknown>;
+  /** Finishes and commits what was begun, takes nothing more, lets go of its partitions. */
+  drain(): Promise<void>;
+};
+
+export type Service = {
+  name: string;
+  summary: string;
+  settings: Readonly<Record<string, Setting>>;
+  start(context: ServiceContext): Promise<RunningService>;
+};
+
+/**
+ * Runs a service until SIGTERM or SIGINT: settings, connections, health, the work, and an end in order. Returns the
+ * exit code: 0 after a drain, that of COULD_NOT_RUN where it failed or did not drain in time.
+ */
+export async function runService(service: Service, argv: string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const settings = readSettings(service.settings, argv, environment);
+  const log = createLog(service.name, settings.logLevel);
+  assertSeam();
+  let end: (code: number) => void = () => {};
+  const ended = new Promise<number>((resolve) => {
+    end = resolve;
+  });
+  let hasFailed = false;
+  const fail = (error: Error) => {
+    if (hasFailed) return;
+    hasFailed = true;
+    log.error({ err: error }, 'the service ends: it cannot go on');
+    end(ERRORS.COULD_NOT_RUN.exitCode);
+  };
+  process.on('unhandledRejection', (reason) => fail(reason instanceof Error ? reason : new Error(String(reason))));
+  process.on('uncaughtException', fail);
+  collectDefaultMetrics();
+  register.setDefaultLabels({ service: service.name });
+
+  let running: RunningService | undefined;
+  const health = await serveHealth(
+    {
+      isLive: () => !hasFailed,
+      notReadyBecause: () => (running === undefined ? 'it starts' : running.notReadyBecause()),
+      status: () => ({
+        service: service.name,
+        pid: process.pid,
+        rssBytes: process.memoryUsage.rss(),
+        cpuSeconds: cpuSeconds(),
+        ready: running !== undefined && running.notReadyBecause() === undefined,
+        ...running?.status(),
+      }),
+    },
+    settings.host,
+    settings.port,
+  );
+  log.info({ host: settings.host, port: health.port }, 'listening');
+  const kafka = createKafka(settings.brokers, service.name, log);
+  const admin = kafka.admin();
+  await admin.connect();
+  await ensureTopics(admin, settings.prefix, settings.partitions, { create: false });
+  const schemaIds = await registerSchemas(settings.registry);
+  const producer = await createRawProducer(kafka);
+  const outbox = createOutbox(producer, settings.prefix, fail);
+  const setAside = async (letters: readonly DeadLetter[]) => {
+    if (letters.length === 0) return;
+    const { batch, records } = encodeDeadLetters(letters, schemaIds['dead-letters']);
+    log.warn({ records, first: letters[0].detail, topic: letters[0].topic }, 'records set aside in dead-letters');
+    await outbox.send('dead-letters', letters[0].partition % settings.partitions, batch, records);
+  };
+  const context = { name: service.name, settings, log, kafka, admin, outbox, schemaIds, setAside, fail };
+  const stop = async (signal: string) => {
+    log.info({ signal }, 'draining');
+    const late = sleep(settings.drainSeconds * 1000).then(() => {
+      throw new MdrError('COULD_NOT_RUN', `what was begun was not finished within ${settings.drainSeconds} s`);
+    });
+    try {
+      await Promise.race([drain(), late]);
+      end(0);
+    } catch (error) {
+      fail(error as Error);
+    }
+  };
+  const drain = async () => {
+    await running?.drain();
+    await outbox.idle();
+    await producer.disconnect();
+    await admin.disconnect();
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+  try {
+    running = await service.start(context);
+  } catch (error) {
+    if (error instanceof MdrError) throw error;
+    fail(error as Error);
+  }
+  const code = await ended;
+  void health.close();
+  // Connections and threads that a failure left behind must not keep the process: its supervisor waits for it.
+  setTimeout(() => process.exit(code), EXIT_WITHIN_MS).unref();
+  return code;
+}
+
+const EXIT_WITHIN_MS = 500;
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
