@@ -60,17 +60,36 @@ export function daysOfWindow(
   log: LogKind,
   convention: DayConvention,
 ): { first: SettlementDay; last: SettlementDay } {
+  return {
+    first: firstDayOfWindow(startMs, endMs, log, convention),
+    last: lastDayOfWindow(startMs, endMs, log, convention),
+  };
+}
+
+/** The first of them alone, without an object: asked of every request of the stream. */
+export function firstDayOfWindow(
+  startMs: number,
+  endMs: number,
+  log: LogKind,
+  convention: DayConvention,
+): SettlementDay {
   const dayConvention = log === 'daily' ? 'utc' : convention;
   const stepMs = log === 'daily' ? DAY_MS : HALF_HOUR_MS;
-  if (stampsIn(startMs, endMs, stepMs) === 0) {
-    return {
-      first: dayOf(Math.min(startMs, endMs), dayConvention),
-      last: dayOf(Math.max(startMs, endMs), dayConvention),
-    };
-  }
-  const firstStampMs = Math.ceil(startMs / stepMs) * stepMs;
-  const lastStampMs = Math.floor(endMs / stepMs) * stepMs;
-  return { first: dayOf(firstStampMs - stepMs, dayConvention), last: dayOf(lastStampMs - stepMs, dayConvention) };
+  if (stampsIn(startMs, endMs, stepMs) === 0) return dayOf(Math.min(startMs, endMs), dayConvention);
+  return dayOf((Math.ceil(startMs / stepMs) - 1) * stepMs, dayConvention);
+}
+
+/** The last of them alone. */
+export function lastDayOfWindow(
+  startMs: number,
+  endMs: number,
+  log: LogKind,
+  convention: DayConvention,
+): SettlementDay {
+  const dayConvention = log === 'daily' ? 'utc' : convention;
+  const stepMs = log === 'daily' ? DAY_MS : HALF_HOUR_MS;
+  if (stampsIn(startMs, endMs, stepMs) === 0) return dayOf(Math.max(startMs, endMs), dayConvention);
+  return dayOf((Math.floor(endMs / stepMs) - 1) * stepMs, dayConvention);
 }
 
 /** How many multiples of the step lie in the inclusive window. */
