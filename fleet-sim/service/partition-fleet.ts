@@ -10,10 +10,10 @@ import type { World } from '#fleet-sim/world.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { type DeviceRequestFields, newDeviceRequest, readDeviceRequest } from '#schemas/device-request.ts';
 import { REQUEST_KIND, SOURCE } from '#schemas/service-request.ts';
-import { WIRE_HEADER_BYTES, wireSchemaId } from '#schemas/wire.ts';
+import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import { BatchWalk } from '#services/platform/batch-walk.ts';
 import { Checkpoints } from '#services/platform/checkpoints.ts';
-import { type DeadLetter, deadLetterOf, deadLetterOfBatch } from '#services/platform/kafka/dead-letter.ts';
-import { BatchCursor } from '#services/platform/kafka/record-batch.ts';
+import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import { OffsetSet } from '#services/platform/offset-set.ts';
 import type { SimClock } from '#services/platform/sim-clock.ts';
 import { Answers, type FinishedBatch } from './answers.ts';
@@ -51,6 +51,7 @@ type Lane = {
   checkpoints: Checkpoints<LaneState>;
 };
 
+const VALUE_BYTES_MAX = 4096;
 const RUN_SLICE_MS_MAX = 5;
 /** Cells are looked at this many at a time between two looks at the wall clock. */
 const CELLS_A_LOOK = 16;
@@ -74,7 +75,7 @@ export class PartitionFleet {
   readonly #cells: CellRunner[];
   readonly #cellAt: Int32Array;
   readonly #lanes: readonly [Lane, Lane];
-  readonly #cursor = new BatchCursor();
+  readonly #walk = new BatchWalk('fleet-sim');
   readonly #reader = new AvroReader();
   readonly #fields: DeviceRequestFields = newDeviceRequest();
   #runningTo: number;
@@ -119,30 +120,22 @@ export class PartitionFleet {
   /** Takes raw batches of a lane; what cannot be used is returned to be set aside. */
   take(mode: number, batches: readonly Buffer[], fromOffset: number, nextOffset: number): DeadLetter[] {
     const lane = this.#lanes[mode];
-    const letters: DeadLetter[] = [];
+    const walk = this.#walk;
     const takenWallMs = this.#options.nowMs();
     const topic = mode === SCHEDULED ? 'device-requests.scheduled' : 'device-requests.on-demand';
     lane.checkpoints.note(fromOffset, laneUntil(lane), () => stateOf(lane));
+    walk.begin({ topic, partition: this.partition, batches, fromOffset });
     let next = fromOffset;
-    for (const batch of batches) {
-      try {
-        this.#cursor.open(batch, fromOffset);
-        while (this.#cursor.next()) {
-          lane.done.addRange(next, this.#cursor.offset);
-          next = this.#cursor.offset + 1;
-          const reason = this.#takeRecord(lane, takenWallMs);
-          if (reason !== undefined) {
-            letters.push(deadLetterOf('fleet-sim', topic, this.partition, this.#cursor, reason));
-            lane.done.add(this.#cursor.offset);
-          }
-        }
-      } catch (error) {
-        letters.push(deadLetterOfBatch('fleet-sim', topic, this.partition, batch, error as Error));
-      }
+    while (walk.next()) {
+      const { offset } = walk.cursor;
+      lane.done.addRange(next, offset);
+      next = offset + 1;
+      if (!walk.hasValue(this.#options.schemaIds.deviceRequest, VALUE_BYTES_MAX) || !this.#takeRecord(lane, takenWallMs))
+        lane.done.add(offset);
     }
     // Offsets that hold no record, or none that could be read.
     lane.done.addRange(next, nextOffset);
-    return letters;
+    return walk.deadLetters;
   }
 
   /** Runs the cells for a few milliseconds. True when there is no more to do until more comes or the clock moves on. */
@@ -190,44 +183,37 @@ export class PartitionFleet {
     return Math.max(Math.min(certain, now), now - patienceWallMs * clock.speed);
   }
 
-  #takeRecord(lane: Lane, takenWallMs: number): { reason: DeadLetter['reason']; detail: string } | undefined {
-    const cursor = this.#cursor;
-    if (cursor.valueLength < 0) return { reason: 'NULL_VALUE', detail: 'a request has a value' };
-    const schemaId = wireSchemaId(cursor.buffer, cursor.valueAt, cursor.valueLength);
-    if (schemaId !== this.#options.schemaIds.deviceRequest) {
-      const expected = `expected a value of schema ${this.#options.schemaIds.deviceRequest}`;
-      return { reason: 'WRONG_SCHEMA', detail: `schema ${schemaId}, ${expected}` };
-    }
+  /** False where the record asks for nothing (any more): a marker, a replay, one set aside. */
+  #takeRecord(lane: Lane, takenWallMs: number): boolean {
+    const { cursor } = this.#walk;
     const fields = this.#fields;
     try {
       this.#reader.open(cursor.buffer, cursor.valueAt + WIRE_HEADER_BYTES, cursor.valueAt + cursor.valueLength);
       readDeviceRequest(this.#reader, fields);
     } catch (error) {
       if (!(error instanceof MalformedBinary)) throw error;
-      return { reason: 'UNDECODABLE', detail: error.message };
+      return this.#walk.setAside('UNDECODABLE', error.message);
     }
     const { request, sourcePartition, sourceOffset } = fields;
     if (sourcePartition < 0 || sourcePartition >= lane.seen.length)
-      return { reason: 'IMPOSSIBLE_VALUE', detail: `sourcePartition ${sourcePartition}` };
+      return this.#walk.setAside('IMPOSSIBLE_VALUE', `sourcePartition is ${sourcePartition}, expected a partition`);
     if (sourceOffset <= lane.seen[sourcePartition]) {
       this.duplicates++;
-      lane.done.add(cursor.offset);
-      return undefined;
+      return false;
     }
     lane.seen[sourcePartition] = sourceOffset;
     if (request.kind === REQUEST_KIND.marker) {
       const source = lane.mode === SCHEDULED ? request.source : sourcePartition;
       if (source < lane.untilMs.length && request.receivedMs > lane.untilMs[source])
         lane.untilMs[source] = request.receivedMs;
-      lane.done.add(cursor.offset);
-      return undefined;
+      return false;
     }
     this.#offer(lane, takenWallMs);
-    return undefined;
+    return true;
   }
 
   #offer(lane: Lane, takenWallMs: number): void {
-    const { buffer, offset } = this.#cursor;
+    const { buffer, offset } = this.#walk.cursor;
     const { request, requestOffset, generation, quarantinedMs } = this.#fields;
     const pool = this.#pool;
     const index = pool.take();

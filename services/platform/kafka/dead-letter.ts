@@ -4,7 +4,7 @@ import type { TopicName } from '#schemas/topics.ts';
 import { WIRE_HEADER_BYTES, writeWireHeader } from '#schemas/wire.ts';
 import { nowMs } from '#services/platform/clock.ts';
 import { KafkaError } from './errors.ts';
-import { BatchBuilder, type BatchCursor, baseOffsetOf, batchKindAt, lastOffsetOf } from './record-batch.ts';
+import { BatchBuilder, type BatchCursor, batchKindAt, lastOffsetOf } from './record-batch.ts';
 
 /** In the order of dead-letter.avsc. */
 export type DeadLetterReason =
@@ -69,7 +69,7 @@ export function deadLetterOfBatch(
   error: Error,
 ): DeadLetter {
   if (!(error instanceof KafkaError)) throw error;
-  const [first, last] = [baseOffsetOf(batch), lastOffsetOf(batch)];
+  const [first, last] = [Number(batch.readBigInt64BE(0)), lastOffsetOf(batch)];
   return {
     service,
     topic,

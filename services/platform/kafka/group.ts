@@ -3,7 +3,7 @@ import { every, nowMs } from '#services/platform/clock.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 import { coPartitionAssigner } from './co-partition-assigner.ts';
 import { createIntake, type Intake, type IntakeOptions } from './intake.ts';
-import { createRawConsumer } from './raw-consumer.ts';
+import { createRawConsumer } from './seam.ts';
 
 export type Commit = { topic: TopicName; partition: number; offset: number; metadata: string };
 

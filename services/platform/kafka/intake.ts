@@ -1,5 +1,6 @@
 import type { Admin, Consumer, EachBatchPayload } from 'kafkajs';
 import type { TopicName } from '#schemas/topics.ts';
+import { fetchedOffset } from './seam.ts';
 
 /** What is committed of one topic's partition: where a restart reads from, and what must be known there. */
 export type Committed = { offset: number; metadata: string };
@@ -120,8 +121,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const position = entry?.positions.get(topic);
     const pause = () => consumer.pause([{ topic: name, partitions: [partition] }]);
     if (isHeld || position === undefined || entry?.isReady !== true) return pause();
-    const fetchedOffset = Number((batch as unknown as { fetchedOffset: string }).fetchedOffset);
-    const fromOffset = Math.max(position.next, fetchedOffset);
+    const fromOffset = Math.max(position.next, fetchedOffset(batch));
     const nextOffset = Number(messages[messages.length - 1].offset) + 1;
     const highWatermark = Number(batch.highWatermark);
     if (nextOffset > fromOffset) {

@@ -1,0 +1,221 @@
+import { readFileSync } from 'node:fs';
+import avsc from 'avsc';
+import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
+import type { TopicName } from '#schemas/topics.ts';
+import { WIRE_HEADER_BYTES, writeMpanKey, writeWireHeader } from '#schemas/wire.ts';
+import { nowMs, sleep } from '#services/platform/clock.ts';
+import { type Commit, joinGroup } from '#services/platform/kafka/group.ts';
+import type { Committed } from '#services/platform/kafka/intake.ts';
+import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
+import { awaitRun } from '#services/platform/run.ts';
+import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
+import { type Breach, type LaneStart, type LaneState, PartitionMonitor, type ResponsesStart } from './partition-monitor.ts';
+import { TrtCounts, TrtTable } from './trt-counts.ts';
+import { measureTrts } from './trt-metrics.ts';
+
+export const trtMonitor: Service = {
+  name: 'trt-monitor',
+  summary: 'what is open, answered within its Target Response Time, and in breach the moment that runs out',
+  settings: {
+    'grace-ms': {
+      type: 'integer',
+      default: 0,
+      min: 0,
+      max: 600_000,
+      doc: 'Wall time that an answer in time may still be on its way when its deadline passes on the clock.',
+    },
+  },
+  start,
+};
+
+const ON_DEMAND_LANE = 'device-requests.on-demand';
+const SCHEDULED_LANE = 'device-requests.scheduled';
+const RESPONSES = 'service-responses';
+const LOOK_EVERY_MS = 10;
+/** A breach takes some 100 bytes. */
+const BREACH_BYTES_MAX = 256;
+const BREACH_BATCH_BYTES = 256 * 1024;
+
+const BREACH = avsc.Type.forSchema(
+  JSON.parse(readFileSync(new URL('../../schemas/trt-breach.avsc', import.meta.url), 'utf8')),
+);
+const SYMBOLS = Object.fromEntries(
+  (BREACH as unknown as { fields: { name: string; type: { symbols?: string[] } }[] }).fields.map(({ name, type }) => [
+    name,
+    type.symbols ?? [],
+  ]),
+);
+
+async function start(context: ServiceContext): Promise<RunningService> {
+  const { settings, outbox, schemaIds, setAside, fail } = context;
+  const run = await awaitRun(context);
+  const counts = new TrtCounts();
+  const trts = new TrtTable(run.matrix);
+  const monitors = new Map<number, PartitionMonitor>();
+  const breaches = new Map<number, Breach[]>();
+  let breachesPublished = 0;
+  let isDraining = false;
+
+  function createMonitor(partition: number, committed: ReadonlyMap<TopicName, Committed>): PartitionMonitor {
+    return new PartitionMonitor(
+      {
+        partition,
+        partitions: settings.partitions,
+        schemaIds: { deviceRequest: schemaIds[SCHEDULED_LANE], serviceResponse: schemaIds[RESPONSES] },
+        trts,
+        counts,
+        clock: run.clock,
+        graceWallMs: settings.own['grace-ms'] as number,
+        startMs: run.record.startMs,
+        countedStartMs: run.record.countedStartMs,
+        countedEndMs: run.record.countedEndMs,
+        errorsCountAsWithin: run.scenario.errorsCountAsWithinTrt,
+        nowMs,
+        onBreach(breach) {
+          const waiting = breaches.get(partition);
+          if (waiting === undefined) breaches.set(partition, [breach]);
+          else waiting.push(breach);
+        },
+      },
+      [laneStart(committed.get(SCHEDULED_LANE)), laneStart(committed.get(ON_DEMAND_LANE))],
+      responsesStart(committed.get(RESPONSES), run.record.startMs),
+    );
+  }
+
+  const group = joinGroup(context, {
+    topics: [ON_DEMAND_LANE, SCHEDULED_LANE, RESPONSES],
+    async assigned(partition, committed) {
+      monitors.set(partition, createMonitor(partition, committed));
+    },
+    lost(partition) {
+      monitors.delete(partition);
+      breaches.delete(partition);
+    },
+    take({ topic, partition, batches, fromOffset, nextOffset }) {
+      const monitor = monitors.get(partition) as PartitionMonitor;
+      const letters =
+        topic === RESPONSES
+          ? monitor.takeResponses(batches, fromOffset, nextOffset)
+          : monitor.takeRequests(topic === SCHEDULED_LANE ? SCHEDULED : ON_DEMAND, batches, fromOffset, nextOffset);
+      setAside(letters).catch(fail);
+      return true;
+    },
+    // Breaches are published before what they came from is committed.
+    committable: () => (isPublishing || breaches.size > 0 ? [] : [...monitors.values()].flatMap(commitsOf)),
+  });
+
+  let isPublishing = false;
+  async function publish(): Promise<void> {
+    if (breaches.size === 0) return;
+    isPublishing = true;
+    try {
+      await Promise.all(
+        [...breaches].map(async ([partition, list]) => {
+          breaches.delete(partition);
+          breachesPublished += list.length;
+          for (const { batch, records } of encodeBreaches(list, schemaIds['trt-breaches']))
+            await outbox.send('trt-breaches', partition, batch, records);
+        }),
+      );
+    } finally {
+      isPublishing = false;
+    }
+  }
+
+  async function work(): Promise<void> {
+    while (!isDraining) {
+      for (const monitor of monitors.values()) monitor.advance();
+      await publish();
+      await sleep(LOOK_EVERY_MS);
+    }
+    await publish();
+  }
+
+  measureTrts(counts, () => [...monitors.values()]);
+  await group.start();
+  const working = work();
+  working.catch(fail);
+  return {
+    notReadyBecause: () => (group.isSettled ? undefined : 'its partitions are not assigned yet'),
+    status: () => ({
+      partitions: group.partitions,
+      nowMs: Object.fromEntries([...monitors].map(([partition, monitor]) => [partition, monitor.nowMs])),
+      open: sum(monitors, ({ open }) => open),
+      openCounted: sum(monitors, ({ openCounted }) => openCounted),
+      received: total(counts.received),
+      within: total(counts.within),
+      breaches: total(counts.breaches),
+      breachesPublished,
+      refused: total(counts.refused),
+      duplicates: counts.duplicates,
+      lag: group.lag(),
+    }),
+    drain: () =>
+      group.leave(async () => {
+        isDraining = true;
+        await working;
+        await outbox.idle();
+        await run.end();
+      }),
+  };
+}
+
+function commitsOf(monitor: PartitionMonitor): Commit[] {
+  const { partition } = monitor;
+  const { lanes, responses } = monitor.committable();
+  return [
+    ...lanes.map(({ mode, offset, next, state }) => ({
+      topic: mode === SCHEDULED ? (SCHEDULED_LANE as TopicName) : (ON_DEMAND_LANE as TopicName),
+      partition,
+      offset,
+      metadata: JSON.stringify({ next, state }),
+    })),
+    { topic: RESPONSES, partition, offset: responses.offset, metadata: JSON.stringify(responses) },
+  ];
+}
+
+function laneStart(committed: Committed | undefined): LaneStart {
+  if (committed === undefined) return { offset: 0, next: 0, state: undefined };
+  const { next, state } = JSON.parse(committed.metadata) as { next: number; state: LaneState };
+  return { offset: committed.offset, next, state };
+}
+
+function responsesStart(committed: Committed | undefined, startMs: number): ResponsesStart {
+  if (committed === undefined) return { offset: 0, next: 0, nowMs: startMs };
+  return { ...(JSON.parse(committed.metadata) as ResponsesStart), offset: committed.offset };
+}
+
+function encodeBreaches(breaches: readonly Breach[], schemaId: number): { batch: Uint8Array; records: number }[] {
+  const finished: { batch: Uint8Array; records: number }[] = [];
+  const key = Buffer.alloc(13);
+  const stamp = Math.floor(nowMs());
+  let builder = new BatchBuilder(BREACH_BATCH_BYTES);
+  const finish = () => {
+    if (builder.count > 0) finished.push({ batch: builder.finish(), records: builder.count });
+    builder = new BatchBuilder(BREACH_BATCH_BYTES);
+  };
+  for (const breach of breaches) {
+    if (!builder.fits(BREACH_BYTES_MAX)) finish();
+    writeMpanKey(key, 0, breach.mpan);
+    const value = BREACH.toBuffer({
+      ...breach,
+      mode: SYMBOLS.mode[breach.mode],
+      srv: SYMBOLS.srv[breach.srv],
+      service: SYMBOLS.service[breach.service],
+      generation: SYMBOLS.generation[breach.generation],
+    });
+    const at = builder.begin(stamp, key, 0, key.length);
+    writeWireHeader(builder.buffer, at, schemaId);
+    builder.end(at + WIRE_HEADER_BYTES + value.copy(builder.buffer, at + WIRE_HEADER_BYTES));
+  }
+  finish();
+  return finished;
+}
+
+function sum(monitors: ReadonlyMap<number, PartitionMonitor>, of: (monitor: PartitionMonitor) => number): number {
+  return [...monitors.values()].reduce((all, monitor) => all + of(monitor), 0);
+}
+
+function total(counts: Float64Array): number {
+  return counts.reduce((all, count) => all + count, 0);
+}

@@ -1,0 +1,391 @@
+import { deadlineMs, isBreach } from '#core/trt-clock.ts';
+import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
+import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
+import { newDeviceRequest, readDeviceRequest } from '#schemas/device-request.ts';
+import { REQUEST_KIND, SOURCE } from '#schemas/service-request.ts';
+import {
+  codeIndex,
+  newServiceResponse,
+  RESPONSE_KIND,
+  RESPONSE_SOURCE,
+  readServiceResponse,
+} from '#schemas/service-response.ts';
+import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import { BatchWalk } from '#services/platform/batch-walk.ts';
+import { Checkpoints } from '#services/platform/checkpoints.ts';
+import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
+import { OffsetSet } from '#services/platform/offset-set.ts';
+import type { SimClock } from '#services/platform/sim-clock.ts';
+import { DeadlineWheel } from './deadline-wheel.ts';
+import { OpenRequests } from './open-requests.ts';
+import { seriesOf, type TrtCounts, type TrtTable } from './trt-counts.ts';
+
+/** A breach to be published: everything of trt-breach.avsc, EUI-64s as bytes. */
+export type Breach = {
+  mode: number;
+  requestOffset: number;
+  mpan: number;
+  originator: Buffer;
+  device: Buffer;
+  counter: number;
+  srv: number;
+  service: number;
+  generation: number;
+  receivedMs: number;
+  quarantinedMs: number;
+  trtSeconds: number;
+  deadlineMs: number;
+  answered: boolean;
+};
+
+/** What a restart must know at a place in a lane of device-requests. */
+export type LaneState = {
+  /** Last offset seen of each source partition. */
+  seen: number[];
+  /** By source of markers: no request before this instant follows. */
+  untilMs: number[];
+  /** Requests of a lower offset in service-requests are settled. */
+  requestOffset: number;
+};
+/** `next`: offsets below it were counted by the process before. */
+export type LaneStart = { offset: number; next: number; state: LaneState | undefined };
+/** `nowMs`: breaches up to then were published by the process before. */
+export type ResponsesStart = { offset: number; next: number; nowMs: number };
+
+export type MonitorOptions = {
+  partition: number;
+  partitions: number;
+  schemaIds: { deviceRequest: number; serviceResponse: number };
+  trts: TrtTable;
+  counts: TrtCounts;
+  clock: SimClock;
+  /** On a paced clock: wall ms that an answer in time may still be on its way when its deadline has passed. */
+  graceWallMs: number;
+  startMs: number;
+  countedStartMs: number;
+  countedEndMs: number;
+  errorsCountAsWithin: boolean;
+  nowMs: () => number;
+  onBreach(breach: Breach): void;
+};
+
+type Lane = {
+  seen: Float64Array;
+  untilMs: Float64Array;
+  /** Offsets of device-requests whose request is answered. */
+  done: OffsetSet;
+  /** Offsets of service-requests that have an answer. */
+  answered: OffsetSet;
+  checkpoints: Checkpoints<LaneState>;
+  next: number;
+  /** Offsets below were counted before the restart. */
+  countFrom: number;
+  /** The highest offset of service-requests seen: what comes later lies above. */
+  requestOffset: number;
+};
+
+const VALUE_BYTES_MAX = 1_048_576;
+const OK = codeIndex('I0');
+
+/**
+ * The Target Response Times of one partition: what is open, what was answered in time, and what was not at the moment
+ * its time runs out. The present is where the fleet says it is (its markers in service-responses), or the clock of the
+ * run less some grace where the fleet is behind.
+ */
+export class PartitionMonitor {
+  readonly partition: number;
+  /** Requests received on counted days that are not answered. */
+  openCounted = 0;
+  /** The present of this partition, simulated ms since the epoch. */
+  nowMs: number;
+  readonly #options: MonitorOptions;
+  readonly #lanes: readonly [Lane, Lane];
+  readonly #open = new OpenRequests();
+  readonly #wheel: DeadlineWheel;
+  readonly #walk = new BatchWalk('trt-monitor');
+  readonly #reader = new AvroReader();
+  readonly #request = newDeviceRequest();
+  readonly #response = newServiceResponse();
+  readonly #responses: Checkpoints<undefined>;
+  readonly #responsesCountFrom: number;
+  readonly #publishedUntilMs: number;
+  #responsesNext: number;
+  #fleetMs: number;
+
+  constructor(options: MonitorOptions, lanes: readonly [LaneStart, LaneStart], responses: ResponsesStart) {
+    this.partition = options.partition;
+    this.#options = options;
+    this.#lanes = [newLane(SCHEDULED, options, lanes[SCHEDULED]), newLane(ON_DEMAND, options, lanes[ON_DEMAND])];
+    this.nowMs = options.startMs;
+    this.#fleetMs = options.startMs;
+    this.#wheel = new DeadlineWheel(this.nowMs);
+    this.#responses = new Checkpoints({ offset: responses.offset, untilMs: options.startMs, known: undefined });
+    this.#responsesCountFrom = responses.next;
+    this.#responsesNext = responses.offset;
+    this.#publishedUntilMs = responses.nowMs;
+  }
+
+  get open(): number {
+    return this.#open.size;
+  }
+
+  takeRequests(mode: number, batches: readonly Buffer[], fromOffset: number, nextOffset: number): DeadLetter[] {
+    const lane = this.#lanes[mode];
+    const walk = this.#walk;
+    const topic = mode === SCHEDULED ? 'device-requests.scheduled' : 'device-requests.on-demand';
+    lane.checkpoints.note(fromOffset, least(lane.untilMs), () => stateOf(lane));
+    walk.begin({ topic, partition: this.partition, batches, fromOffset });
+    let next = fromOffset;
+    while (walk.next()) {
+      const { cursor } = walk;
+      lane.done.addRange(next, cursor.offset);
+      next = cursor.offset + 1;
+      if (!walk.hasValue(this.#options.schemaIds.deviceRequest, VALUE_BYTES_MAX)) lane.done.add(cursor.offset);
+      else this.#takeRequest(mode, lane);
+    }
+    lane.done.addRange(next, nextOffset);
+    lane.next = nextOffset;
+    return walk.deadLetters;
+  }
+
+  takeResponses(batches: readonly Buffer[], fromOffset: number, nextOffset: number): DeadLetter[] {
+    const walk = this.#walk;
+    const takenWallMs = this.#options.nowMs();
+    this.#responses.note(fromOffset, this.#fleetMs, () => undefined);
+    walk.begin({ topic: 'service-responses', partition: this.partition, batches, fromOffset });
+    while (walk.next()) {
+      if (!walk.hasValue(this.#options.schemaIds.serviceResponse, VALUE_BYTES_MAX)) continue;
+      const { buffer, valueAt, valueLength, offset } = walk.cursor;
+      try {
+        this.#reader.open(buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength);
+        readServiceResponse(this.#reader, this.#response);
+      } catch (error) {
+        if (!(error instanceof MalformedBinary)) throw error;
+        walk.setAside('UNDECODABLE', error.message);
+        continue;
+      }
+      if (this.#response.kind === RESPONSE_KIND.marker)
+        this.#fleetMs = Math.max(this.#fleetMs, this.#response.answeredMs);
+      else this.#takeAnswer(takenWallMs, offset >= this.#responsesCountFrom, buffer);
+    }
+    this.#responsesNext = nextOffset;
+    return walk.deadLetters;
+  }
+
+  /** Moves the present on and notices what has run out. */
+  advance(): void {
+    const { clock, graceWallMs } = this.#options;
+    let nowMs = this.#fleetMs;
+    if (clock.isPaced) nowMs = Math.max(nowMs, clock.now() - graceWallMs * clock.speed);
+    if (nowMs <= this.nowMs) return;
+    this.nowMs = nowMs;
+    this.#wheel.expire(
+      nowMs,
+      (request) => this.#open.deadlineMs[request],
+      (request) => this.#breach(request, false),
+    );
+  }
+
+  /** Where a restart reads each topic from. */
+  committable(): { lanes: { mode: number; offset: number; next: number; state: LaneState }[]; responses: ResponsesStart } {
+    let oldestMs = Number.POSITIVE_INFINITY;
+    const lanes = this.#lanes.map((lane, mode) => {
+      const { offset, untilMs, known } = lane.checkpoints.atOrBefore(lane.done.low);
+      oldestMs = Math.min(oldestMs, untilMs);
+      lane.answered.raiseTo(known.requestOffset);
+      return { mode, offset, next: lane.next, state: known };
+    });
+    // An answer to a request that is read again stands behind the fleet's marker of the instant it was received.
+    const { offset } = this.#responses.before(oldestMs);
+    return { lanes, responses: { offset, next: this.#responsesNext, nowMs: this.nowMs } };
+  }
+
+  #takeRequest(mode: number, lane: Lane): void {
+    const { cursor } = this.#walk;
+    const fields = this.#request;
+    try {
+      this.#reader.open(cursor.buffer, cursor.valueAt + WIRE_HEADER_BYTES, cursor.valueAt + cursor.valueLength);
+      readDeviceRequest(this.#reader, fields);
+    } catch (error) {
+      if (!(error instanceof MalformedBinary)) throw error;
+      this.#walk.setAside('UNDECODABLE', error.message);
+      lane.done.add(cursor.offset);
+      return;
+    }
+    const { request, sourcePartition, sourceOffset, requestOffset } = fields;
+    const isKnown = sourcePartition >= 0 && sourcePartition < lane.seen.length;
+    if (!isKnown) {
+      this.#walk.setAside('IMPOSSIBLE_VALUE', `sourcePartition is ${sourcePartition}, expected a partition`);
+      lane.done.add(cursor.offset);
+      return;
+    }
+    if (sourceOffset <= lane.seen[sourcePartition]) {
+      lane.done.add(cursor.offset);
+      return;
+    }
+    lane.seen[sourcePartition] = sourceOffset;
+    if (request.kind === REQUEST_KIND.marker) {
+      const source = mode === SCHEDULED ? request.source : sourcePartition;
+      if (source < lane.untilMs.length && request.receivedMs > lane.untilMs[source])
+        lane.untilMs[source] = request.receivedMs;
+      lane.done.add(cursor.offset);
+      return;
+    }
+    if (requestOffset > lane.requestOffset) lane.requestOffset = requestOffset;
+    const series = seriesOf(request.srv, mode, request.service, fields.generation);
+    if (cursor.offset >= lane.countFrom) this.#options.counts.received[series]++;
+    if (lane.answered.has(requestOffset)) {
+      lane.done.add(cursor.offset);
+      return;
+    }
+    this.#begin(mode, series, cursor.offset, cursor.buffer);
+  }
+
+  #begin(mode: number, series: number, ownOffset: number, buffer: Buffer): void {
+    const { trts, counts, countedStartMs, countedEndMs } = this.#options;
+    const { request, requestOffset, generation, quarantinedMs } = this.#request;
+    const trtSeconds = trts.secondsOf(request.srv, generation, mode, request.service, request.role);
+    const open = this.#open;
+    const index = open.add(mode, requestOffset);
+    this.#wheel.reserve(open.slots);
+    open.ownOffset[index] = ownOffset;
+    open.mpan[index] = request.mpan;
+    open.counter[index] = request.counter;
+    open.receivedMs[index] = request.receivedMs;
+    open.quarantinedMs[index] = quarantinedMs;
+    open.trtSeconds[index] = trtSeconds;
+    open.deadlineMs[index] = deadlineMs(request.receivedMs, trtSeconds, quarantinedMs);
+    open.series[index] = series;
+    open.srv[index] = request.srv;
+    open.service[index] = request.service;
+    open.generation[index] = generation;
+    for (let k = 0; k < 8; k++) {
+      open.originator[8 * index + k] = buffer[request.originatorAt + k];
+      open.device[8 * index + k] = buffer[request.deviceAt + k];
+    }
+    counts.open[series]++;
+    if (request.receivedMs >= countedStartMs && request.receivedMs < countedEndMs) this.openCounted++;
+    if (trtSeconds < 0) open.isBreached[index] = 1;
+    else if (open.deadlineMs[index] < this.#publishedUntilMs) open.isBreached[index] = 1;
+    else {
+      open.isBreached[index] = 0;
+      this.#wheel.add(index, open.deadlineMs[index]);
+    }
+  }
+
+  #takeAnswer(takenWallMs: number, isCounted: boolean, buffer: Buffer): void {
+    const response = this.#response;
+    const { counts, trts, errorsCountAsWithin } = this.#options;
+    const { mode, requestOffset, srv, service, generation, role } = response;
+    const lane = this.#lanes[mode];
+    if (!lane.answered.add(requestOffset)) {
+      if (isCounted) counts.duplicates++;
+      return;
+    }
+    if (response.source === RESPONSE_SOURCE.accessControl) {
+      if (isCounted) counts.refused[response.code]++;
+      return;
+    }
+    const trtSeconds = trts.secondsOf(srv, generation, mode, service, role);
+    const series = seriesOf(srv, mode, service, generation);
+    const platformMs = response.platformMs + Math.max(0, takenWallMs - response.sentWallMs);
+    const latencyMs = response.answeredMs - response.receivedMs - response.quarantinedMs + platformMs;
+    const isLate = trtSeconds >= 0 && isBreach(0, trtSeconds, 0, latencyMs);
+    const index = this.#open.find(mode, requestOffset);
+    const wasBreached = index >= 0 && this.#open.isBreached[index] !== 0 && this.#open.trtSeconds[index] >= 0;
+    if (isCounted) {
+      counts.answered(series, latencyMs);
+      counts.platformTook(mode, platformMs);
+      const hasData = response.code === OK;
+      if (!isLate && !wasBreached && (hasData || errorsCountAsWithin)) {
+        counts.within[series]++;
+        if (!hasData) counts.withinWithoutData[series]++;
+      }
+    }
+    if (index < 0) {
+      // What the platform answers itself was never open here; what overtook its request is late all the same.
+      if (response.source === RESPONSE_SOURCE.anomaly && isCounted) counts.received[series]++;
+      if (isLate && isCounted) this.#publishLate(trtSeconds, buffer);
+      return;
+    }
+    if (isLate && !wasBreached) {
+      this.#wheel.remove(index);
+      this.#breach(index, true);
+    } else if (this.#open.isBreached[index] === 0) this.#wheel.remove(index);
+    this.#settle(index, lane);
+  }
+
+  #settle(index: number, lane: Lane): void {
+    const { counts, countedStartMs, countedEndMs } = this.#options;
+    const open = this.#open;
+    counts.open[open.series[index]]--;
+    const receivedMs = open.receivedMs[index];
+    if (receivedMs >= countedStartMs && receivedMs < countedEndMs) this.openCounted--;
+    lane.done.add(open.ownOffset[index]);
+    open.remove(index);
+  }
+
+  #breach(index: number, answered: boolean): void {
+    const open = this.#open;
+    open.isBreached[index] = 1;
+    this.#options.counts.breaches[open.series[index]]++;
+    this.#options.onBreach({
+      mode: open.mode[index],
+      requestOffset: open.requestOffset[index],
+      mpan: open.mpan[index],
+      originator: Buffer.from(open.originator.subarray(8 * index, 8 * index + 8)),
+      device: Buffer.from(open.device.subarray(8 * index, 8 * index + 8)),
+      counter: open.counter[index],
+      srv: open.srv[index],
+      service: open.service[index],
+      generation: open.generation[index],
+      receivedMs: open.receivedMs[index],
+      quarantinedMs: open.quarantinedMs[index],
+      trtSeconds: open.trtSeconds[index],
+      deadlineMs: open.deadlineMs[index],
+      answered,
+    });
+  }
+
+  #publishLate(trtSeconds: number, buffer: Buffer): void {
+    const { originatorAt, deviceAt, ...response } = this.#response;
+    this.#options.counts.breaches[seriesOf(response.srv, response.mode, response.service, response.generation)]++;
+    this.#options.onBreach({
+      ...response,
+      originator: Buffer.from(buffer.subarray(originatorAt, originatorAt + 8)),
+      device: Buffer.from(buffer.subarray(deviceAt, deviceAt + 8)),
+      trtSeconds,
+      deadlineMs: deadlineMs(response.receivedMs, trtSeconds, response.quarantinedMs),
+      answered: true,
+    });
+  }
+}
+
+function newLane(mode: number, { partitions, startMs }: MonitorOptions, start: LaneStart): Lane {
+  const markers = mode === SCHEDULED ? [SOURCE.scheduler, SOURCE.users].length : partitions;
+  const state = start.state ?? {
+    seen: Array<number>(partitions).fill(-1),
+    untilMs: Array<number>(markers).fill(startMs),
+    requestOffset: 0,
+  };
+  return {
+    seen: Float64Array.from(state.seen),
+    untilMs: Float64Array.from(state.untilMs),
+    done: new OffsetSet(start.offset),
+    answered: new OffsetSet(state.requestOffset),
+    checkpoints: new Checkpoints({ offset: start.offset, untilMs: Math.min(...state.untilMs), known: state }),
+    next: start.offset,
+    countFrom: start.next,
+    requestOffset: state.requestOffset,
+  };
+}
+
+function stateOf(lane: Lane): LaneState {
+  return { seen: Array.from(lane.seen), untilMs: Array.from(lane.untilMs), requestOffset: lane.requestOffset };
+}
+
+function least(values: Float64Array): number {
+  let found = values[0];
+  for (let k = 1; k < values.length; k++) if (values[k] < found) found = values[k];
+  return found;
+}
