@@ -7,6 +7,13 @@ export type BrokerSettings = {
   logDirectory: string;
 };
 
+/** Any will do, but a data directory is bound to the one that it was formatted with. */
+export const CLUSTER_ID = 'bWRyLXN0cmVhbS1sb2NhbA';
+
+export function brokerHeap(): string {
+  return process.env.MDR_KAFKA_HEAP?.trim() || '-Xmx1g -Xms512m';
+}
+
 /** The settings of a single broker that is its own controller, for development and tests. */
 export function brokerProperties(settings: BrokerSettings): string {
   return Object.entries({ ...places(settings), ...SETTINGS })
@@ -55,6 +62,13 @@ const SETTINGS = {
   'log.message.timestamp.after.max.ms': '9223372036854775807',
   'log.cleaner.dedupe.buffer.size': 33_554_432,
   'log.cleaner.backoff.ms': 1_000,
+
+  // A lone broker has nobody to elect but itself, and after a crash waits for its former self's session to end.
+  'controller.quorum.election.timeout.ms': 100,
+  'controller.quorum.fetch.timeout.ms': 200,
+  'controller.quorum.election.backoff.max.ms': 100,
+  'broker.heartbeat.interval.ms': 500,
+  'broker.session.timeout.ms': 4_000,
 
   'num.network.threads': 2,
   'num.io.threads': 4,

@@ -1,10 +1,12 @@
 import { MdrError } from '#core/errors.ts';
 import { PROVIDERS, type ProviderName } from './local-kafka.ts';
+import type { OnProgress } from './provider.ts';
 
 const NAMES = Object.keys(PROVIDERS) as ProviderName[];
 
 /** The first way of running Kafka that this machine has, or the one asked for. */
 export async function chooseProvider(
+  onProgress: OnProgress,
   asked: string | undefined = process.env.MDR_KAFKA_PROVIDER,
 ): Promise<ProviderName> {
   if (asked !== undefined && !NAMES.some((name) => name === asked)) {
@@ -13,7 +15,7 @@ export async function chooseProvider(
   const missing: string[] = [];
   for (const name of NAMES) {
     if (asked !== undefined && asked !== name) continue;
-    const reason = await PROVIDERS[name].missing();
+    const reason = await PROVIDERS[name].missing(onProgress);
     if (reason === undefined) return name;
     missing.push(`${name}: ${reason}`);
   }

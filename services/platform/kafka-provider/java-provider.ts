@@ -2,22 +2,16 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { MdrError } from '#core/errors.ts';
-import { brokerProperties } from './broker-properties.ts';
+import { brokerHeap, brokerProperties, CLUSTER_ID } from './broker-properties.ts';
 import { fetchJars, type Jars, jarsHere, java, missingForJava, registryRunner } from './jars.ts';
 import { endProcess, isRunning, killProcess, type ProcessIdentity, startDetached } from './owned-process.ts';
 import { answersAsBroker, answersAsRegistry } from './ports.ts';
-import { brokerAddress, type Place, type Provider, type Running, registryUrl } from './provider.ts';
+import { brokerAddress, type Place, type Provider, processOf, registryUrl } from './provider.ts';
+import { untilReady } from './readiness.ts';
 
-const POLL_MS = 50;
-const READY_MS = 90_000;
 const STOP_MS = 15_000;
-const LOG_LINES_SHOWN = 8;
-const HEAP = '-Xmx1g -Xms512m';
-/** Any will do, but a data directory is bound to the one that it was formatted with. */
-const CLUSTER_ID = 'bWRyLXN0cmVhbS1sb2NhbA';
 
 /** Kafka and the registry as processes of this machine. */
 export const javaProvider: Provider = {
@@ -36,12 +30,11 @@ export const javaProvider: Provider = {
     await mkdir(directory, { recursive: true });
     await writeFile(properties, brokerProperties({ host: '127.0.0.1', port, controllerPort, address, logDirectory }));
     if (!existsSync(join(logDirectory, 'meta.properties'))) await format(jars, properties);
-    const heap = (process.env.MDR_KAFKA_HEAP ?? HEAP).trim().split(/\s+/);
+    const heap = brokerHeap().split(/\s+/);
     const log = join(directory, 'broker.log');
     const broker = startDetached(java(), [...heap, ...kafkaArguments(jars), 'kafka.Kafka', properties], log);
     onStarted({ process: broker });
-    await untilReady(broker, () => answersAsBroker(address), 'Kafka', log);
-    return { process: broker };
+    return await ready(broker, 'Kafka', () => answersAsBroker(address), log);
   },
 
   async startRegistry(place, onStarted) {
@@ -50,8 +43,7 @@ export const javaProvider: Provider = {
     const log = join(place.directory, 'registry.log');
     const registry = startDetached(java(), registryArguments(place, jars), log);
     onStarted({ process: registry });
-    await untilReady(registry, () => answersAsRegistry(registryUrl(place)), 'the registry', log);
-    return { process: registry };
+    return await ready(registry, 'the registry', () => answersAsRegistry(registryUrl(place)), log);
   },
 
   isRunning: async (running) => isRunning(processOf(running)),
@@ -63,11 +55,6 @@ export const javaProvider: Provider = {
     await rm(`${registryFile(directory)}.mv.db`, { force: true });
   },
 };
-
-function processOf(running: Running): ProcessIdentity {
-  if (!('process' in running)) throw new Error('a container is not a process of the Java provider');
-  return running.process;
-}
 
 function dataDirectory(directory: string): string {
   return join(directory, 'data');
@@ -107,24 +94,12 @@ function registryArguments(place: Place, jars: Jars): string[] {
   return ['-Xmx256m', '-XX:TieredStopAtLevel=1', ...defines, '-jar', registryRunner(jars)];
 }
 
-async function untilReady(
-  server: ProcessIdentity,
-  isReady: () => Promise<boolean>,
-  name: string,
-  log: string,
-): Promise<void> {
-  const end = performance.now() + READY_MS;
-  while (!(await isReady())) {
-    if (!isRunning(server)) throw new MdrError('COULD_NOT_RUN', `${name} ended at its start:\n${await tailOf(log)}`);
-    if (performance.now() > end) {
-      await killProcess(server);
-      throw new MdrError('COULD_NOT_RUN', `${name} was not ready in ${READY_MS / 1000} s:\n${await tailOf(log)}`);
-    }
-    await delay(POLL_MS);
-  }
-}
-
-async function tailOf(log: string): Promise<string> {
-  const lines = (await readFile(log, 'utf8')).trimEnd().split('\n');
-  return [...lines.slice(-LOG_LINES_SHOWN), `(${log})`].map((line) => `  ${line}`).join('\n');
+async function ready(server: ProcessIdentity, name: string, isReady: () => Promise<boolean>, log: string) {
+  await untilReady({
+    name,
+    isReady,
+    isRunning: async () => isRunning(server),
+    logLines: async () => [...(await readFile(log, 'utf8')).trimEnd().split('\n'), `(${log})`],
+  });
+  return { process: server };
 }

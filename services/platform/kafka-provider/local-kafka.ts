@@ -1,11 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { nowMs } from '../clock.ts';
+import { dockerProvider } from './docker-provider.ts';
 import { javaProvider } from './java-provider.ts';
 import { freePort } from './ports.ts';
 import { brokerAddress, type Place, type Provider, type Running, registryUrl } from './provider.ts';
 
-export type ProviderName = 'java';
-export const PROVIDERS: Record<ProviderName, Provider> = { java: javaProvider };
+export type ProviderName = 'docker' | 'java';
+/** In the order in which they are tried. */
+export const PROVIDERS: Record<ProviderName, Provider> = { docker: dockerProvider, java: javaProvider };
 
 /** A broker and a registry that this product has started; plain data, so that another process can end them. */
 export type LocalKafka = {
@@ -59,6 +61,12 @@ export async function startLocalKafka(options: StartOptions): Promise<LocalKafka
 
 export async function stopLocalKafka(kafka: LocalKafka): Promise<void> {
   await Promise.all([stopBroker(kafka), stopRegistry(kafka)]);
+}
+
+/** Stops both servers and forgets what they held. */
+export async function discardLocalKafka(kafka: LocalKafka): Promise<void> {
+  await stopLocalKafka(kafka);
+  await PROVIDERS[kafka.provider].deleteData(kafka.place.directory);
 }
 
 /** Starts the broker on its data and port. */

@@ -1,5 +1,5 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
+import { sleep } from '../clock.ts';
 import { identityOf, isRunning, type ProcessIdentity } from './owned-process.ts';
 
 const POLL_MS = 100;
@@ -9,7 +9,7 @@ const POLL_MS = 100;
  * taken over; two that take it over at one instant may both run, so `act` must leave nothing half done in view.
  */
 export async function withLock<T>(path: string, act: () => Promise<T>): Promise<T> {
-  while (!(await take(path))) await delay(POLL_MS);
+  while (!(await take(path))) await sleep(POLL_MS);
   try {
     return await act();
   } finally {

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { sleep } from '../clock.ts';
 
 /** A process and the instant of its start as the system tells it: a process id alone is given to others later. */
 export type ProcessIdentity = { pid: number; bornAt: string };
@@ -56,7 +56,7 @@ async function hasEnded(process: ProcessIdentity, limitMs: number): Promise<bool
   const end = performance.now() + limitMs;
   while (isRunning(process)) {
     if (performance.now() > end) return false;
-    await delay(POLL_MS);
+    await sleep(POLL_MS);
   }
   return true;
 }

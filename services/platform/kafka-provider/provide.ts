@@ -5,13 +5,13 @@ import { MdrError } from '#core/errors.ts';
 import { chooseProvider } from './choose.ts';
 import { givenKafka, requireReachable } from './given.ts';
 import {
+  discardLocalKafka,
   killBroker,
   type LocalKafka,
   type ProviderName,
   startBroker,
   startLocalKafka,
   stopBroker,
-  stopLocalKafka,
 } from './local-kafka.ts';
 import { standingKafka } from './standing-kafka.ts';
 import { writeState } from './state.ts';
@@ -60,14 +60,14 @@ export async function provideKafka(options: ProvideOptions = {}): Promise<Provid
 }
 
 async function startOwn({ provider, onProgress = () => {} }: ProvideOptions): Promise<ProvidedKafka> {
-  const chosen = await chooseProvider(provider);
+  const chosen = await chooseProvider(onProgress, provider);
   const directory = await mkdtemp(join(tmpdir(), 'mdr-kafka-'));
   const watchdog = startWatchdog();
   const onChange = (kafka: LocalKafka) => watchdog.watch({ kafka, directory });
   try {
     const kafka = await startLocalKafka({ provider: chosen, directory, onProgress, onChange });
     const stop = async () => {
-      await stopLocalKafka(kafka);
+      await discardLocalKafka(kafka);
       await watchdog.end();
     };
     return { ...handle(kafka, onChange), stop };

@@ -9,12 +9,14 @@ export type Running = { process: ProcessIdentity } | { container: string };
 /** Called before a server takes requests, so that whoever ends it knows of it from its first moment. */
 export type OnStarted = (running: Running) => void;
 
+export type OnProgress = (text: string) => void;
+
 /** A way of running Kafka and the registry on this machine. */
 export type Provider = {
   /** What has to be installed to use it, or undefined. */
-  missing(): Promise<string | undefined>;
+  missing(onProgress: OnProgress): Promise<string | undefined>;
   /** Fetches what the servers are started from, when it is not here yet. */
-  prepare(onProgress: (text: string) => void): Promise<void>;
+  prepare(onProgress: OnProgress): Promise<void>;
   /** These start a server on what its place holds and return when it takes requests. */
   startBroker(place: Place, onStarted: OnStarted): Promise<Running>;
   startRegistry(place: Place, onStarted: OnStarted): Promise<Running>;
@@ -31,4 +33,14 @@ export function brokerAddress({ brokerPort }: Place): string {
 
 export function registryUrl({ registryPort }: Place): string {
   return `http://127.0.0.1:${registryPort}/apis/ccompat/v7`;
+}
+
+export function processOf(running: Running): ProcessIdentity {
+  if (!('process' in running)) throw new Error('a container is no process');
+  return running.process;
+}
+
+export function containerOf(running: Running): string {
+  if (!('container' in running)) throw new Error('a process is no container');
+  return running.container;
 }

@@ -28,7 +28,7 @@ export async function bringUp(options: UpOptions): Promise<{ kafka: LocalKafka; 
     if (standing !== undefined) return { kafka: standing, wasRunning: true };
     const remains = await readState();
     if (remains !== undefined) await stopLocalKafka(remains);
-    const provider = await chooseProvider(options.provider);
+    const provider = await chooseProvider(options.onProgress, options.provider);
     const watchdog = startWatchdog();
     try {
       const onChange = (kafka: LocalKafka) => watchdog.watch({ kafka });
@@ -48,9 +48,7 @@ export async function bringDown(isDataDeleted: boolean): Promise<LocalKafka | un
   return await alone(async () => {
     const kafka = await readState();
     if (kafka !== undefined) await stopLocalKafka(kafka);
-    if (isDataDeleted) {
-      for (const provider of Object.values(PROVIDERS)) await provider.deleteData(kafkaDirectory());
-    }
+    if (isDataDeleted) await Promise.all(Object.values(PROVIDERS).map((each) => each.deleteData(kafkaDirectory())));
     await removeState();
     return kafka;
   });

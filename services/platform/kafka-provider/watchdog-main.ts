@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { stopLocalKafka } from './local-kafka.ts';
+import { discardLocalKafka, stopLocalKafka } from './local-kafka.ts';
 import type { Watched } from './watchdog.ts';
 
 // Signals to a group of processes are for the owner: this one ends after it.
@@ -8,5 +8,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 let watched: Partial<Watched> = {};
 for await (const line of createInterface({ input: process.stdin })) watched = JSON.parse(line) as Partial<Watched>;
-if (watched.kafka !== undefined) await stopLocalKafka(watched.kafka);
-if (watched.directory !== undefined) await rm(watched.directory, { recursive: true, force: true });
+const { kafka, directory } = watched;
+if (directory !== undefined) {
+  if (kafka !== undefined) await discardLocalKafka(kafka);
+  await rm(directory, { recursive: true, force: true });
+} else if (kafka !== undefined) {
+  await stopLocalKafka(kafka);
+}
