@@ -43,7 +43,8 @@ export type Execution = { schedule: Schedule; executionMs: number };
 /** The first execution after an instant, undefined once the schedule has ended. Lists nothing. */
 export function executionAfter(schedule: Schedule, afterMs: number): number | undefined {
   const timeMs = executionTimeOf(schedule);
-  const day = firstExecutionDay(schedule, Math.floor((afterMs - timeMs) / DAY_MS) + 1);
+  const fromDay = Math.floor((afterMs - timeMs) / DAY_MS) + 1;
+  const day = nextExecutionDay(schedule.frequency, schedule.startDay, fromDay);
   return schedule.endDay !== undefined && day > schedule.endDay ? undefined : day * DAY_MS + timeMs;
 }
 
@@ -91,7 +92,17 @@ export function* mergedExecutions(schedules: Iterable<Schedule>, fromMs: number)
 
 /** UTC milliseconds after midnight: its own time, or a whole second drawn from its id. */
 export function executionTimeOf(schedule: Schedule): number {
-  return schedule.executionTimeMs ?? (hashOf(schedule.id) % 86_400) * 1000;
+  return schedule.executionTimeMs ?? spreadTimeMs(schedule.id);
+}
+
+/** The time of day, UTC ms, that the DCC gives a schedule which names none: a whole second drawn from its id. */
+export function spreadTimeMs(id: number): number {
+  return (hashOf(id) % 86_400) * 1000;
+}
+
+/** Whether a schedule executes on a day, by its frequency and its first and last day. */
+export function executesOn(frequency: Frequency, startDay: SettlementDay, endDay: SettlementDay, day: SettlementDay): boolean {
+  return day >= startDay && day <= endDay && nextExecutionDay(frequency, startDay, day) === day;
 }
 
 /** All schedules in force, by id and by device. */
@@ -144,7 +155,7 @@ export function removeOnChange(
 
 const MONTHS_APART = { Monthly: 1, Quarterly: 3, 'Half-Yearly': 6, Yearly: 12 } as const;
 
-function firstExecutionDay({ frequency, startDay }: Schedule, fromDay: SettlementDay): SettlementDay {
+function nextExecutionDay(frequency: Frequency, startDay: SettlementDay, fromDay: SettlementDay): SettlementDay {
   if (fromDay <= startDay) return startDay;
   if (frequency === 'Daily') return fromDay;
   if (frequency === 'Weekly') return startDay + Math.ceil((fromDay - startDay) / 7) * 7;

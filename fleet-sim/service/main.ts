@@ -82,11 +82,11 @@ async function start(context: ServiceContext): Promise<RunningService> {
     },
     committable: () =>
       [...fleets.values()].flatMap((fleet) =>
-        fleet.committable().map(({ mode, offset, state }) => ({
+        fleet.committable().map(({ mode, offset, next, state }) => ({
           topic: mode === SCHEDULED ? (SCHEDULED_LANE as TopicName) : ON_DEMAND_LANE,
           partition: fleet.partition,
           offset,
-          metadata: JSON.stringify(state),
+          metadata: JSON.stringify({ next, state }),
         })),
       ),
   });
@@ -151,7 +151,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
 
 function startOf(committed: Committed | undefined): LaneStart {
   if (committed === undefined) return { offset: 0, state: undefined };
-  return { offset: committed.offset, state: JSON.parse(committed.metadata) as LaneState };
+  const { state } = JSON.parse(committed.metadata) as { state: LaneState };
+  return { offset: committed.offset, state };
 }
 
 /** Exchanges in use and requests waiting, over the counted days, in the buckets of the report's charts. */

@@ -23,6 +23,7 @@ import { RequestPool } from './request-pool.ts';
 /** What a restart must know at a place in a lane: last offset seen of each source, and up to when requests were in. */
 export type LaneState = { seen: number[]; untilMs: number[] };
 export type LaneStart = { offset: number; state: LaneState | undefined };
+export type LaneCommit = { mode: number; offset: number; next: number; state: LaneState };
 
 export type FleetOptions = {
   world: World;
@@ -48,6 +49,8 @@ type Lane = {
   /** By source of markers: no request before this instant is on its way. Simulated ms since the epoch. */
   untilMs: Float64Array;
   done: OffsetSet;
+  /** Offset behind what was taken. */
+  next: number;
   checkpoints: Checkpoints<LaneState>;
 };
 
@@ -135,6 +138,7 @@ export class PartitionFleet {
     }
     // Offsets that hold no record, or none that could be read.
     lane.done.addRange(next, nextOffset);
+    lane.next = nextOffset;
     return walk.deadLetters;
   }
 
@@ -159,10 +163,10 @@ export class PartitionFleet {
   }
 
   /** Where a restart reads each lane from, by its mode. Only what is answered and acknowledged lies before. */
-  committable(): { mode: number; offset: number; state: LaneState }[] {
+  committable(): LaneCommit[] {
     return this.#lanes.map((lane) => {
       const { offset, known } = lane.checkpoints.atOrBefore(lane.done.low);
-      return { mode: lane.mode, offset, state: known };
+      return { mode: lane.mode, offset, next: lane.next, state: known };
     });
   }
 
@@ -277,6 +281,7 @@ function newLane(mode: number, partition: number, partitions: number, start: Lan
     seen: Float64Array.from(state.seen),
     untilMs: Float64Array.from(state.untilMs),
     done: new OffsetSet(start.offset),
+    next: start.offset,
     checkpoints: new Checkpoints({ offset: start.offset, untilMs: Math.min(...state.untilMs), known: state }),
   };
 }

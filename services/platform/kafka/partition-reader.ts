@@ -21,6 +21,8 @@ export type ReadOptions = {
    * returned is waited for before the next batch. The bytes are the callee's to keep.
    */
   onBatch(batch: Buffer, range: Required<PartitionRange>): void | Promise<void>;
+  /** All batches of one answer have been handed over. */
+  onAnswerEnd?(): void | Promise<void>;
   /** Of one answer; two are in memory at a time. A larger batch comes all the same. */
   maxBytes?: number;
   /** How long a broker may wait for something new before it answers with nothing. */
@@ -94,6 +96,7 @@ async function readAll(kafka: Kafka, options: ReadOptions, stopping: AbortSignal
         const handling = options.onBatch(batch, range);
         if (handling !== undefined) await handling;
       }
+      if (handovers.length > 0) await options.onAnswerEnd?.();
     }
   });
 }

@@ -1,0 +1,135 @@
+import { DATA_SET, FIRST } from '#fleet-sim/arrivals.ts';
+import { DATA_DAY_MAX, DAYS, requestCounter } from '#core/request-counter.ts';
+import { executesOn, FREQUENCIES } from '#core/schedule.ts';
+import { DAY_MS } from '#core/settlement-day.ts';
+import { rowOf, SCHEDULED } from '#core/trt-row.ts';
+import { newServiceRequest, REQUEST_KIND, SOURCE, writeMarker, writeServiceRequest } from '#schemas/service-request.ts';
+import { MPAN_KEY_BYTES, writeMpanKey, writeWireHeader } from '#schemas/wire.ts';
+import { tailKey } from '#services/platform/own-tail.ts';
+import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
+import { type ExecutionOrder, placeOf } from './execution-order.ts';
+import { NO_WINDOW, type ScheduleColumns } from './schedule-table.ts';
+
+export type FanOut = {
+  /** Executions after this instant, and up to the next, ms since the epoch. */
+  afterMs: number;
+  untilMs: number;
+  /** Where in the order of the first day to go on, when the last batch ended in the middle of an instant; else -1. */
+  place: number;
+  /** Position of the last record written. */
+  position: number;
+  /** Requests that were written already. */
+  sent: ReadonlySet<string>;
+  schemaId: number;
+  /** Midnight of the first simulated day. */
+  epochMs: number;
+  /** Matrix index of each Srv symbol. */
+  matrixSrv: Int32Array;
+  /** Wall instant at which a simulated one is due: `wallEpochMs + (t - startMs) / speed`, now where speed is 0. */
+  due: { startMs: number; wallEpochMs: number; speed: number; nowMs: number };
+};
+
+export type FannedOut = {
+  batch: ArrayBuffer;
+  records: number;
+  executions: number;
+  /** Everything up to then is written. */
+  reachedMs: number;
+  /** As FanOut's. Until it is -1 again the schedules must stay as they are. */
+  place: number;
+  position: number;
+};
+
+/** Executions of one batch: a few milliseconds of work for whoever takes it. */
+export const EXECUTIONS_A_BATCH_MAX = 4000;
+const BATCH_BYTES = 640 * 1024;
+const RECORD_BYTES_MAX = 192;
+
+/**
+ * The next executions of one partition in the order of their time, as a batch of service-requests.scheduled that ends
+ * with a MARKER. Eligibility is checked where every request's is: at access control. Stops early, and says where, when
+ * the batch is full.
+ */
+export class FanOutStep {
+  readonly #builder = new BatchBuilder(BATCH_BYTES);
+  readonly #request = { ...newServiceRequest(), kind: REQUEST_KIND.request, source: SOURCE.scheduler, mode: SCHEDULED };
+  readonly #key = Buffer.alloc(MPAN_KEY_BYTES);
+
+  run(columns: ScheduleColumns, order: ExecutionOrder, task: FanOut): FannedOut {
+    const builder = this.#builder;
+    builder.reset();
+    const wallMs = Math.floor(task.due.nowMs);
+    let { position } = task;
+    let executions = 0;
+    let reachedMs = task.untilMs;
+    let nextPlace = -1;
+    let writtenMs = Number.NEGATIVE_INFINITY;
+    let day = Math.floor((task.afterMs + 1) / DAY_MS);
+    let place = task.place >= 0 ? task.place : placeOf(order, columns, task.afterMs + 1 - day * DAY_MS);
+    const lastDay = Math.floor(task.untilMs / DAY_MS);
+    scan: for (; day <= lastDay; day++, place = 0) {
+      for (; place < order.order.length; place++) {
+        const at = order.order[place];
+        const executionMs = day * DAY_MS + columns.timeMs[at];
+        if (executionMs > task.untilMs) break scan;
+        if (executions >= EXECUTIONS_A_BATCH_MAX || !builder.fits(2 * RECORD_BYTES_MAX)) {
+          // What the marker says is true in the middle of an instant too: nothing before it follows.
+          reachedMs = executionMs - 1;
+          if (executionMs === writtenMs) nextPlace = place;
+          break scan;
+        }
+        if (!executesOn(FREQUENCIES[columns.frequency[at]], columns.startDay[at], columns.endDay[at], day)) continue;
+        this.#describe(columns, at, day, executionMs, task);
+        const { receivedMs, mpan, counter } = this.#request;
+        if (task.sent.size > 0 && task.sent.has(tailKey(receivedMs, mpan, counter))) continue;
+        this.#request.position = ++position;
+        this.#write(columns, at, wallMs, task.schemaId);
+        writtenMs = executionMs;
+        executions++;
+      }
+    }
+    const at = builder.beginWithoutKey(wallMs);
+    const value = writeWireHeader(builder.buffer, at, task.schemaId);
+    builder.end(writeMarker(builder.buffer, value, SOURCE.scheduler, position, SCHEDULED, reachedMs, task.due.nowMs));
+    return { batch: builder.take(), records: builder.count, executions, reachedMs, place: nextPlace, position };
+  }
+
+  #describe(columns: ScheduleColumns, at: number, day: number, executionMs: number, task: FanOut): void {
+    const request = this.#request;
+    const { startMs, wallEpochMs, speed, nowMs } = task.due;
+    const simulatedDay = day - task.epochMs / DAY_MS;
+    const row = rowOf(Math.max(0, task.matrixSrv[columns.srv[at]]), SCHEDULED, columns.service[at]);
+    const dataDay = Math.max(-1, Math.min(DATA_DAY_MAX, simulatedDay - 1));
+    request.mpan = columns.mpan[at];
+    request.counter = requestCounter(
+      ((simulatedDay % DAYS) + DAYS) % DAYS,
+      row,
+      0,
+      dataDay,
+      FIRST | DATA_SET,
+      columns.serial[at],
+    );
+    request.role = columns.role[at];
+    request.srv = columns.srv[at];
+    request.service = columns.service[at];
+    request.receivedMs = executionMs;
+    if (columns.windowStartDays[at] === NO_WINDOW) {
+      request.windowStartMs = executionMs;
+      request.windowEndMs = executionMs;
+    } else {
+      request.windowStartMs = (day + columns.windowStartDays[at]) * DAY_MS + columns.windowStartMs[at];
+      request.windowEndMs = (day + columns.windowEndDays[at]) * DAY_MS + columns.windowEndMs[at];
+    }
+    request.dueWallMs = speed > 0 ? wallEpochMs + (executionMs - startMs) / speed : nowMs;
+  }
+
+  #write(columns: ScheduleColumns, at: number, wallMs: number, schemaId: number): void {
+    const builder = this.#builder;
+    writeMpanKey(this.#key, 0, this.#request.mpan);
+    const user = columns.user.subarray(8 * at, 8 * at + 8);
+    const device = columns.device.subarray(8 * at, 8 * at + 8);
+    const value = builder.begin(wallMs, this.#key, 0, MPAN_KEY_BYTES);
+    const from = writeWireHeader(builder.buffer, value, schemaId);
+    builder.end(writeServiceRequest(builder.buffer, from, this.#request, user, device));
+  }
+}
