@@ -143,7 +143,7 @@ export class BatchBuilder {
     return batch;
   }
 
-  /** The finished batch in memory of its own, to be moved to another thread. One copy: 10 us for 100 kB. */
+  /** The finished batch in memory of its own, to be moved to another thread. Checksum and copy: 55 us for 100 kB. */
   take(): ArrayBuffer {
     return joinBatches([this.finish()]);
   }
