@@ -101,9 +101,19 @@ export function fillPortfolio(
   }
 }
 
+/** The Import Supplier of a meter, by its index in the fleet. */
+export function supplierOf(world: World, index: number): number {
+  return pick(world.byRole.IS, drawUnit(world.scenario.seed, index, 0, PURPOSE.supplier));
+}
+
+/** The Export Supplier of a meter that exports. */
+export function exportSupplierOf(world: World, index: number): number {
+  return pick(world.byRole.ES, drawUnit(world.scenario.seed, index, 1, PURPOSE.supplier));
+}
+
 function drawAgents(portfolio: Portfolio, world: World, meter: number, index: number): void {
   const { seed } = world.scenario;
-  const supplier = pick(world.byRole.IS, drawUnit(seed, index, 0, PURPOSE.supplier));
+  const supplier = supplierOf(world, index);
   const exports = hasExport(world.fleet, index);
   const ownMdra = supplier === NOBODY ? 0 : world.users[supplier].settings.ownMdraShare;
   // One draw decides both: below the Supplier's own share it is its own MDRA, the rest is spread over the agents.
@@ -111,9 +121,7 @@ function drawAgents(portfolio: Portfolio, world: World, meter: number, index: nu
   const mdra = u < ownMdra ? NOBODY : pick(world.byRole.MDR, (u - ownMdra) / (1 - ownMdra));
   portfolio.supplier[meter] = supplier;
   portfolio.exports[meter] = exports ? 1 : 0;
-  portfolio.exportSupplier[meter] = exports
-    ? pick(world.byRole.ES, drawUnit(seed, index, 1, PURPOSE.supplier))
-    : NOBODY;
+  portfolio.exportSupplier[meter] = exports ? exportSupplierOf(world, index) : NOBODY;
   portfolio.mdra[meter] = mdra;
   portfolio.nextMdra[meter] = NOBODY;
   drawChange(portfolio, world, meter, index);

@@ -77,6 +77,14 @@ export function newServiceResponse(): ServiceResponseFields {
 
 /** Reads one ServiceResponse (service-response.avsc). Throws MalformedBinary where the bytes are none. */
 export function readServiceResponse(reader: AvroReader, into: ServiceResponseFields): void {
+  readResponseHead(reader, into);
+  into.rows = passArray(reader);
+  passArray(reader);
+  passArray(reader);
+}
+
+/** The same without its energy: `rows` stays as it was. For those who ask what was answered, and when. */
+export function readResponseHead(reader: AvroReader, into: ServiceResponseFields): void {
   into.kind = symbol(reader, 1);
   into.source = symbol(reader, 2);
   into.mode = symbol(reader, 1);
@@ -98,9 +106,6 @@ export function readServiceResponse(reader: AvroReader, into: ServiceResponseFie
   into.sentWallMs = readDouble(reader);
   into.firstStampMs = reader.long();
   into.stepMs = reader.int();
-  into.rows = passArray(reader);
-  passArray(reader);
-  passArray(reader);
 }
 
 /** Writes one, with the first `rows` of `activeWh` and so many of the others; returns the position behind it. */

@@ -6,13 +6,17 @@ export type Pool<Task, Result> = {
   end(): Promise<void>;
 };
 
-/** `filename`: a module whose default export does a task. All threads are there from the start. */
-export function createPool<Task, Result>(filename: URL, threads: number): Pool<Task, Result> {
+/**
+ * `filename`: a module whose default export does a task; `workerData`: what it finds as Piscina's. All threads are there
+ * from the start.
+ */
+export function createPool<Task, Result>(filename: URL, threads: number, workerData?: unknown): Pool<Task, Result> {
   const pool = new Piscina<Task, Result>({
     filename: filename.href,
     minThreads: threads,
     maxThreads: threads,
     concurrentTasksPerWorker: 1,
+    workerData,
   });
   return {
     run: (task, transfer = []) => pool.run(task, { transferList: transfer }),

@@ -8,7 +8,7 @@ import {
   newServiceResponse,
   RESPONSE_KIND,
   RESPONSE_SOURCE,
-  readServiceResponse,
+  readResponseHead,
 } from '#schemas/service-response.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
@@ -158,7 +158,7 @@ export class PartitionMonitor {
       const { buffer, valueAt, valueLength, offset } = walk.cursor;
       try {
         this.#reader.open(buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength);
-        readServiceResponse(this.#reader, this.#response);
+        readResponseHead(this.#reader, this.#response);
       } catch (error) {
         if (!(error instanceof MalformedBinary)) throw error;
         walk.setAside('UNDECODABLE', error.message);
