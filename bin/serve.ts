@@ -1,0 +1,52 @@
+import { MdrError } from '#core/errors.ts';
+import { fleetSim } from '#fleet-sim/service/main.ts';
+import { accessControl } from '#services/access-control/main.ts';
+import { anomaly } from '#services/anomaly/main.ts';
+import { runService, type Service } from '#services/platform/service.ts';
+import { COMMON_SETTINGS, describeSettings } from '#services/platform/settings.ts';
+import { registration } from '#services/registration/main.ts';
+import { scheduler } from '#services/scheduler/main.ts';
+import { trtMonitor } from '#services/trt-monitor/main.ts';
+import { users } from '#services/users/main.ts';
+
+export const SERVICES: readonly Service[] = [
+  registration,
+  accessControl,
+  anomaly,
+  scheduler,
+  fleetSim,
+  users,
+  trtMonitor,
+];
+
+export const summary = 'Runs one service of the stream, until SIGTERM';
+
+export const help = `Usage: mdr serve NAME [--config FILE] [settings]
+
+${SERVICES.map((service) => `  ${service.name.padEnd(15)} ${service.summary}\n`).join('')}
+Any number of processes of one service share its partitions. Settings of all services, by flag, environment variable
+or as keys of a YAML file (--config); a flag goes before a variable, a variable before the file:
+
+${describeSettings(COMMON_SETTINGS)}${SERVICES.filter((service) => Object.keys(service.settings).length > 0)
+  .map((service) => `\nOf ${service.name}:\n\n${describeSettings(service.settings)}`)
+  .join('')}
+A service waits for the run of its topics (mdr load makes one). It serves /metrics, /live, /ready and /status, writes
+log lines only for what a person should look at, and ends within --drain-seconds of SIGTERM.
+
+Exit codes: 0 drained after SIGTERM or SIGINT, 2 bad settings, 3 it could not go on.
+
+Examples:
+  mdr kafka up
+  mdr topics
+  mdr serve access-control --workers 2 --port 9465
+  MDR_PREFIX=trial. mdr serve trt-monitor --config trt-monitor.yaml
+`;
+
+export async function run([name, ...argv]: string[]): Promise<number> {
+  const service = SERVICES.find((one) => one.name === name);
+  if (service === undefined) {
+    const known = SERVICES.map((one) => one.name).join(', ');
+    throw new MdrError('USAGE', name === undefined ? `Name a service: ${known}` : `There is no service ${name}: ${known}`);
+  }
+  return await runService(service, argv, process.env);
+}

@@ -1,0 +1,272 @@
+import { Counter, Gauge } from 'prom-client';
+import { FACTS } from '#core/access-control.ts';
+import { MODES } from '#core/matrix.ts';
+import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
+import type { TopicName } from '#schemas/topics.ts';
+import { nowMs } from '#services/platform/clock.ts';
+import { joinGroup } from '#services/platform/kafka/group.ts';
+import type { Committed, Taken } from '#services/platform/kafka/intake.ts';
+import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
+import { joinBatches } from '#services/platform/kafka/record-batch.ts';
+import { LaneQueue } from '#services/platform/lane-queue.ts';
+import { createPool } from '#services/platform/pool.ts';
+import { awaitRun } from '#services/platform/run.ts';
+import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
+import { feedTables, type TableFeed } from '#services/platform/table-feed.ts';
+import { followUsers } from '#services/platform/user-feed.ts';
+import { createMpanTable, type MpanTableHandle } from './mpan-table.ts';
+import type { UserRecord } from './users.ts';
+import type { SharedUsers, Task, TaskResult } from './worker.ts';
+
+export const accessControl: Service = {
+  name: 'access-control',
+  summary: 'decides who may ask what of which meter, as of the Settlement Day asked for',
+  settings: {},
+  start,
+};
+
+const TOPICS = ['service-requests.scheduled', 'service-requests.on-demand'] as const;
+/** Lanes of a partition's work: changes of the tables before requests, on demand before scheduled. */
+const LANE = { tables: 0, onDemand: 1, scheduled: 2 } as const;
+/** Fetches of one lane that wait for their turn; beyond it the lane is paused. */
+const WAITING_MAX = { [ON_DEMAND]: 16, [SCHEDULED]: 2 } as const;
+
+type Lane = { next: number; acknowledged: number; seen: number[]; seenAcknowledged: number[] };
+type Partition = {
+  partition: number;
+  table: MpanTableHandle;
+  mpans: number;
+  bytes: number;
+  queue: LaneQueue;
+  /** By mode. */
+  lanes: readonly [Lane, Lane];
+  feed: TableFeed | undefined;
+};
+
+async function start(context: ServiceContext): Promise<RunningService> {
+  const { kafka, settings, outbox, schemaIds, setAside, fail } = context;
+  const run = await awaitRun(context);
+  const pool = createPool<Task, TaskResult>(new URL('./worker.ts', import.meta.url), settings.workers, {
+    matrix: { name: run.matrix.name, source: run.matrix.source, services: run.matrix.services },
+    convention: run.scenario.dayConvention,
+    partitions: settings.partitions,
+    schemaIds,
+  });
+  const partitions = new Map<number, Partition>();
+  const paused = new Set<string>();
+  const byFact = new Float64Array(FACTS.length);
+  let duplicates = 0;
+  let users: SharedUsers = { version: 0, json: new SharedArrayBuffer(0) };
+  const userFeed = await followUsers<UserRecord>(
+    kafka,
+    settings.prefix,
+    (records) => (users = share(records, users)),
+    fail,
+  );
+
+  async function restore(partition: number, committed: ReadonlyMap<TopicName, Committed>): Promise<Partition> {
+    const of: Partition = {
+      partition,
+      table: createMpanTable().handle,
+      mpans: 0,
+      bytes: 0,
+      queue: new LaneQueue(3, fail),
+      lanes: [laneOf(committed.get(TOPICS[SCHEDULED])), laneOf(committed.get(TOPICS[ON_DEMAND]))],
+      feed: undefined,
+    };
+    const apply = (topic: 'registrations' | 'inventory', batches: Buffer[]) =>
+      new Promise<void>((resolve) => {
+        of.queue.push(LANE.tables, async () => {
+          const joined = joinBatches(batches);
+          const result = await pool.run({ kind: 'table', partition, topic, table: of.table, batches: joined }, [
+            joined,
+          ]);
+          if (result.kind !== 'table') return;
+          of.table = result.table;
+          of.mpans = result.mpans;
+          of.bytes = result.bytes;
+          await setAside(result.deadLetters);
+          resolve();
+        });
+      });
+    of.feed = await feedTables(
+      kafka,
+      settings.prefix,
+      ['registrations', 'inventory'],
+      partition,
+      ({ topic, batches }) => apply(topic as 'registrations' | 'inventory', batches),
+      fail,
+    );
+    await Promise.all([of.feed.restored, userFeed.restored]);
+    return of;
+  }
+
+  async function decide(of: Partition, mode: number, batches: ArrayBuffer, fromOffset: number): Promise<void> {
+    const lane = of.lanes[mode];
+    const result = await pool.run(
+      {
+        kind: 'decide',
+        partition: of.partition,
+        mode,
+        table: of.table,
+        users,
+        batches,
+        fromOffset,
+        seen: lane.seen,
+        nowWallMs: nowMs(),
+      },
+      [batches],
+    );
+    if (result.kind !== 'decide' || partitions.get(of.partition) !== of) return;
+    lane.seen = result.seen;
+    result.counts.byFact.forEach((count, fact) => {
+      byFact[fact] += count;
+    });
+    duplicates += result.counts.duplicates;
+    const sent: Promise<unknown>[] = result.outputs.map(({ topic, partition, batch, records }) =>
+      outbox.send(topic, partition, new Uint8Array(batch), records),
+    );
+    sent.push(setAside(result.deadLetters));
+    // The next batch is decided while this one's outputs travel; acknowledgements of one lane come in order.
+    Promise.all(sent).then(() => {
+      lane.acknowledged = result.nextOffset;
+      lane.seenAcknowledged = result.seen;
+      resumePaused();
+    }, fail);
+    resumePaused();
+  }
+
+  const group = joinGroup(context, {
+    topics: TOPICS,
+    async assigned(partition, committed) {
+      partitions.set(partition, await restore(partition, committed));
+    },
+    lost(partition) {
+      const of = partitions.get(partition);
+      partitions.delete(partition);
+      of?.queue.close();
+      void of?.feed?.stop();
+    },
+    take({ topic, partition, batches, fromOffset, nextOffset }: Taken) {
+      const of = partitions.get(partition) as Partition;
+      const mode = topic === TOPICS[SCHEDULED] ? SCHEDULED : ON_DEMAND;
+      if (isTooMuch(of, mode)) {
+        paused.add(`${topic}/${partition}`);
+        return false;
+      }
+      const joined = joinBatches(batches);
+      of.lanes[mode].next = nextOffset;
+      of.queue.push(laneOfMode(mode), () => decide(of, mode, joined, fromOffset));
+      return true;
+    },
+    committable: () =>
+      [...partitions.values()].flatMap(({ partition, lanes }) =>
+        lanes.flatMap(({ acknowledged, seenAcknowledged }, mode) => ({
+          topic: TOPICS[mode] as TopicName,
+          partition,
+          offset: acknowledged,
+          metadata: JSON.stringify({ next: acknowledged, seen: seenAcknowledged }),
+        })),
+      ),
+  });
+
+  function isTooMuch(of: Partition, mode: number): boolean {
+    if (of.queue.waiting(laneOfMode(mode)) >= WAITING_MAX[mode as 0 | 1]) return true;
+    // On demand never waits for room that scheduled requests have taken.
+    if (mode === ON_DEMAND) return outbox.pendingBytes > 2 * PENDING_BYTES_MAX;
+    return outbox.pendingBytes > PENDING_BYTES_MAX || of.queue.waiting(LANE.onDemand) > 0;
+  }
+
+  function resumePaused(): void {
+    for (const key of paused) {
+      const [topic, partition] = key.split('/') as [TopicName, string];
+      const of = partitions.get(Number(partition));
+      if (of !== undefined && isTooMuch(of, topic === TOPICS[SCHEDULED] ? SCHEDULED : ON_DEMAND)) continue;
+      paused.delete(key);
+      group.resume(topic, Number(partition));
+    }
+  }
+
+  measure(partitions, byFact, () => duplicates);
+  await group.start();
+  return {
+    notReadyBecause: () => (group.isSettled ? undefined : 'its tables are being restored'),
+    status: () => ({
+      partitions: group.partitions,
+      mpans: total(partitions, ({ mpans }) => mpans),
+      tableBytes: total(partitions, ({ bytes }) => bytes),
+      users: users.version,
+      decided: Object.fromEntries(FACTS.map(({ fact }, k) => [fact, byFact[k]]).filter(([, count]) => count !== 0)),
+      duplicates,
+      lag: group.lag(),
+    }),
+    drain: () =>
+      group.leave(async () => {
+        await Promise.all([...partitions.values()].map(({ queue }) => queue.idle()));
+        await Promise.all([...partitions.values()].map(({ feed }) => feed?.stop()));
+        await userFeed.stop();
+        await outbox.idle();
+        await pool.end();
+        await run.end();
+      }),
+  };
+}
+
+function laneOfMode(mode: number): number {
+  return mode === SCHEDULED ? LANE.scheduled : LANE.onDemand;
+}
+
+function laneOf(committed: Committed | undefined): Lane {
+  const offset = committed?.offset ?? 0;
+  const seen = committed === undefined ? [] : (JSON.parse(committed.metadata) as { seen: number[] }).seen;
+  return { next: offset, acknowledged: offset, seen, seenAcknowledged: seen };
+}
+
+function share(records: UserRecord[], { version }: SharedUsers): SharedUsers {
+  const bytes = Buffer.from(JSON.stringify(records));
+  const json = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(json).set(bytes);
+  return { version: version + 1, json };
+}
+
+function total(of: ReadonlyMap<number, Partition>, count: (one: Partition) => number): number {
+  return [...of.values()].reduce((sum, one) => sum + count(one), 0);
+}
+
+function measure(partitions: ReadonlyMap<number, Partition>, byFact: Float64Array, duplicates: () => number): void {
+  new Gauge({
+    name: 'mdr_access_mpans',
+    help: 'MPANs in the tables',
+    collect() {
+      this.set(total(partitions, ({ mpans }) => mpans));
+    },
+  });
+  new Gauge({
+    name: 'mdr_access_table_bytes',
+    help: 'Memory of the tables',
+    collect() {
+      this.set(total(partitions, ({ bytes }) => bytes));
+    },
+  });
+  new Counter({
+    name: 'mdr_access_decisions_total',
+    help: 'Requests decided, by what decided and the code that it answers with',
+    labelNames: ['fact', 'code'],
+    collect() {
+      this.reset();
+      FACTS.forEach(({ fact, code }, k) => {
+        if (byFact[k] > 0) this.inc({ fact, code }, byFact[k]);
+      });
+    },
+  });
+  new Counter({
+    name: 'mdr_access_duplicates_total',
+    help: 'Replayed requests dropped',
+    collect() {
+      this.reset();
+      this.inc(duplicates());
+    },
+  });
+}
+
+if (MODES[SCHEDULED] !== 'scheduled') throw new Error('topics stand in the order of the modes');

@@ -1,0 +1,131 @@
+import { workerData } from 'piscina';
+import { DEFAULT_MATRIX, type Matrix, validateMatrix } from '#core/matrix.ts';
+import type { DayConvention } from '#core/settlement-day.ts';
+import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import { BatchWalk } from '#services/platform/batch-walk.ts';
+import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
+import type { SchemaIds } from '#services/platform/kafka/registry.ts';
+import { MpanTable, type MpanTableHandle } from './mpan-table.ts';
+import { type AccessResult, AccessStep } from './step.ts';
+import { applyMeteringPoint, applyRegistration } from './table-updates.ts';
+import { buildUserDirectory, type UserDirectory, type UserRecord } from './users.ts';
+
+export type WorkerData = {
+  /** As its file has it. */
+  matrix: unknown;
+  convention: DayConvention;
+  partitions: number;
+  schemaIds: SchemaIds;
+};
+
+/** All Users as JSON, in memory that all workers share; a higher version is a later one. */
+export type SharedUsers = { version: number; json: SharedArrayBuffer };
+
+export type Task =
+  | {
+      kind: 'table';
+      partition: number;
+      topic: 'registrations' | 'inventory';
+      table: MpanTableHandle;
+      batches: ArrayBuffer;
+    }
+  | {
+      kind: 'decide';
+      partition: number;
+      mode: number;
+      table: MpanTableHandle;
+      users: SharedUsers;
+      batches: ArrayBuffer;
+      fromOffset: number;
+      seen: number[];
+      nowWallMs: number;
+    };
+export type TaskResult =
+  | { kind: 'table'; table: MpanTableHandle; mpans: number; bytes: number; deadLetters: DeadLetter[] }
+  | ({ kind: 'decide' } & AccessResult);
+
+const VALUE_BYTES_MAX = 256 * 1024;
+const data = workerData as WorkerData;
+const step = new AccessStep({
+  matrix: matrixOf(data.matrix),
+  convention: data.convention,
+  partitions: data.partitions,
+  schemaIds: {
+    serviceRequest: data.schemaIds['service-requests.scheduled'],
+    deviceRequest: data.schemaIds['device-requests.scheduled'],
+    serviceResponse: data.schemaIds['service-responses'],
+  },
+});
+const walk = new BatchWalk('access-control');
+/** Tables by their records' memory: opening one takes a microsecond, but there is no need to. */
+const tables = new WeakMap<SharedArrayBuffer, MpanTable>();
+let directory: { version: number; users: UserDirectory } | undefined;
+
+/** One task of one partition; tasks of a partition come one after another, whichever thread has them. */
+export default function work(task: Task): TaskResult {
+  return task.kind === 'table' ? applyUpdates(task) : decide(task);
+}
+
+function applyUpdates({ partition, topic, table: handle, batches }: Extract<Task, { kind: 'table' }>): TaskResult {
+  const table = new MpanTable(handle);
+  const schemaId = data.schemaIds[topic];
+  walk.begin({ topic, partition, batches: [new Uint8Array(batches)], fromOffset: 0 });
+  while (walk.next()) {
+    const { buffer, keyAt, keyLength, valueAt, valueLength } = walk.cursor;
+    const mpan = keyLength === 13 ? Number(buffer.toString('latin1', keyAt, keyAt + 13)) : Number.NaN;
+    if (!(mpan >= 1e12)) {
+      walk.setAside('IMPOSSIBLE_VALUE', 'the key is expected to be the 13 digits of an MPAN');
+      continue;
+    }
+    if (valueLength < 0) {
+      if (topic === 'registrations') table.removeRegistration(mpan);
+      else table.removeDevice(mpan);
+      continue;
+    }
+    if (!walk.hasValue(schemaId, VALUE_BYTES_MAX)) continue;
+    const apply = topic === 'registrations' ? applyRegistration : applyMeteringPoint;
+    const refusal = apply(table, mpan, buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength);
+    if (refusal !== undefined) walk.setAside(refusal.reason, refusal.detail);
+  }
+  const { handle: grown, registrations } = table;
+  const bytes = grown.records.byteLength + grown.overflow.byteLength;
+  return { kind: 'table', table: grown, mpans: registrations, bytes, deadLetters: walk.deadLetters };
+}
+
+function decide(task: Extract<Task, { kind: 'decide' }>): TaskResult {
+  const { partition, mode, fromOffset, seen, nowWallMs } = task;
+  let table = tables.get(task.table.records);
+  if (table === undefined || table.handle.overflow !== task.table.overflow) {
+    table = new MpanTable(task.table);
+    tables.set(task.table.records, table);
+  }
+  const result = step.run({
+    partition,
+    mode,
+    batches: [new Uint8Array(task.batches)],
+    fromOffset,
+    seen,
+    nowWallMs,
+    table,
+    users: usersOf(task.users),
+  });
+  return { kind: 'decide', ...result };
+}
+
+function usersOf({ version, json }: SharedUsers): UserDirectory {
+  if (directory?.version !== version) {
+    const records = JSON.parse(Buffer.from(json).toString('utf8')) as (UserRecord & { eui: { data: number[] } })[];
+    const users = buildUserDirectory(
+      records.map((record) => ({ ...record, eui: Uint8Array.from(record.eui.data) })),
+      data.partitions,
+    );
+    directory = { version, users };
+  }
+  return directory.users;
+}
+
+function matrixOf(json: unknown): Matrix {
+  const checked = validateMatrix(json);
+  if ('faults' in checked) throw new Error('the run carries a matrix that is none');
+  return checked.matrix.name === DEFAULT_MATRIX.name ? DEFAULT_MATRIX : checked.matrix;
+}
