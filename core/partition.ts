@@ -18,6 +18,22 @@ export function partitionOfMpan(mpan: Mpan, partitions: number): number {
   return mpanHash(mpan) % partitions;
 }
 
+/** Where Kafka's default partitioner puts a key: murmur2 of its bytes without the sign, modulo the partitions. */
+export function partitionOfKey(key: Uint8Array, partitions: number): number {
+  let h = SEED ^ key.length;
+  const whole = key.length & ~3;
+  for (let at = 0; at < whole; at += 4) {
+    const k = Math.imul(key[at] | (key[at + 1] << 8) | (key[at + 2] << 16) | (key[at + 3] << 24), M);
+    h = Math.imul(h, M) ^ Math.imul(k ^ (k >>> 24), M);
+  }
+  const left = key.length & 3;
+  if (left === 3) h ^= key[whole + 2] << 16;
+  if (left >= 2) h ^= key[whole + 1] << 8;
+  if (left >= 1) h = Math.imul(h ^ key[whole], M);
+  h = Math.imul(h ^ (h >>> 13), M);
+  return ((h ^ (h >>> 15)) & 0x7fffffff) % partitions;
+}
+
 /** What is taken modulo the partitions: 0..2^31 - 1. */
 export function mpanHash(mpan: Mpan): number {
   if (!(mpan >= 1e12 && mpan < 1e13)) throw new Error(`an MPAN of 13 digits, not ${mpan}`);

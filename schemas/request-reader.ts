@@ -43,6 +43,12 @@ export class RequestReader {
   identityAt = 0;
   identityEnd = 0;
 
+  /** Where `receivedMs` stands. */
+  receivedAt = 0;
+  receivedEnd = 0;
+  /** Behind the counter: from `originatorAt` to here is the RequestID. */
+  requestIdEnd = 0;
+
   /** Of a device request only. */
   generation = 0;
   requestOffset = 0;
@@ -101,6 +107,7 @@ export class RequestReader {
     this.originatorAt = avro.skip(16);
     this.deviceAt = this.originatorAt + 8;
     avro.skipLong();
+    this.requestIdEnd = avro.at;
     this.role = this.#symbol(UNKNOWN_ROLE + 1);
     this.identityEnd = avro.at;
     this.signerAt = this.#symbol(2) === 0 ? -1 : avro.skip(8);
@@ -108,7 +115,9 @@ export class RequestReader {
     this.scheduledSrv = this.#symbol(UNKNOWN_SRV + 1);
     this.mode = this.#symbol(MODES.length);
     this.service = this.#symbol(SERVICES.length);
+    this.receivedAt = avro.at;
     this.receivedMs = avro.long();
+    this.receivedEnd = avro.at;
     this.windowStartMs = avro.long();
     this.windowEndMs = avro.long();
     this.dueWallMs = this.buffer.readDoubleLE(avro.skip(8));

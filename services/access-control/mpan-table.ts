@@ -123,6 +123,7 @@ export class MpanTable {
     const at = this.#place(mpan);
     const words = this.#words;
     if ((words[at + 1] & HAS_DEVICE) === 0) this.#header[DEVICES]++;
+    if ((words[at + 1] & IS_LIVE) === 0) this.#header[LIVE]++;
     words[at + 1] = (words[at + 1] & ~DEVICE_FLAGS) | HAS_DEVICE | device.flags;
     words[at + 2] = device.first;
     words[at + 3] = device.second;
@@ -135,6 +136,7 @@ export class MpanTable {
     this.#words[at + 1] &= ~(DEVICE_FLAGS | HAS_DEVICE);
     this.#words[at + 2] = 0;
     this.#words[at + 3] = 0;
+    if (!this.hasRegistration(at)) this.#header[LIVE]--;
   }
 
   /** Replaces the MPAN's tenures by the first `count` of the list, which is packed as by `packTenure`. */
@@ -142,6 +144,7 @@ export class MpanTable {
     const at = this.#place(mpan);
     const words = this.#words;
     if ((words[at + 1] & HAS_REGISTRATION) === 0) this.#header[REGISTRATIONS]++;
+    if ((words[at + 1] & IS_LIVE) === 0) this.#header[LIVE]++;
     if (count > this.#header[LONGEST_ROW]) this.#header[LONGEST_ROW] = count;
     if (count > TENURES_INLINE) {
       this.#setOverflow(at, packed, count);
@@ -158,11 +161,17 @@ export class MpanTable {
     this.#dropOverflow(at);
     this.#header[REGISTRATIONS]--;
     this.#words[at + 1] &= ~(TENURES_MASK | HAS_REGISTRATION);
+    if (!this.hasDevice(at)) this.#header[LIVE]--;
   }
 
   /** Most tenures that an MPAN has had: what scratch rows must have room for. */
   get longestRow(): number {
     return this.#header[LONGEST_ROW];
+  }
+
+  /** MPANs with a registration or a device. */
+  get mpans(): number {
+    return this.#header[LIVE];
   }
 
   get registrations(): number {
@@ -173,10 +182,9 @@ export class MpanTable {
     return this.#header[DEVICES];
   }
 
-  /** Of all memory of the table, by the MPANs that have a registration or a device. */
-  get bytesPerMpan(): number {
-    const bytes = this.#header.byteLength + this.#words.byteLength + this.#overflow.byteLength;
-    return bytes / Math.max(1, this.#live());
+  /** All memory of the table. */
+  get bytes(): number {
+    return this.#header.byteLength + this.#words.byteLength + this.#overflow.byteLength;
   }
 
   // The MPAN's record, made where there is none.
@@ -222,17 +230,10 @@ export class MpanTable {
     return from;
   }
 
-  #live(): number {
-    let live = 0;
-    const words = this.#words;
-    for (let at = 1; at < words.length; at += RECORD_WORDS) if ((words[at] & IS_LIVE) !== 0) live++;
-    return live;
-  }
-
   // Twice the room, or as much as there is where records of MPANs that are gone have filled it. A record's place is
   // made of the high bits of its hash, so that walking the old table fills the new one nearly in order.
   #grow(): void {
-    const live = this.#live();
+    const live = this.#header[LIVE];
     let capacity = this.#words.length / RECORD_WORDS;
     while (live > capacity / 2) capacity *= 2;
     const before = this.#words;
@@ -338,6 +339,7 @@ const DEVICES = 2;
 const OVERFLOW_USED = 3;
 const OVERFLOW_LIVE = 4;
 const LONGEST_ROW = 5;
+const LIVE = 6;
 const HEADER_WORDS = 8;
 
 /** Beyond three quarters a look-up takes more than two probes and a half. */

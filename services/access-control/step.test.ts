@@ -3,17 +3,25 @@ import { describe, expect, test } from 'vitest';
 import { type AccessRequest, decideAccess, FACT, FACTS, type User } from '#core/access-control.ts';
 import { buildDeviceTable, buildUserTable, type Device } from '#core/access-tables.ts';
 import { DATA_KINDS, DEFAULT_MATRIX, MODES, ROLES, SERVICES, srvIndex } from '#core/matrix.ts';
-import { partitionOfMpan } from '#core/partition.ts';
+import { partitionOfKey, partitionOfMpan } from '#core/partition.ts';
 import { buildRegistrationTable } from '#core/registration.ts';
 import { type DayConvention, dayOf, daysOfWindow } from '#core/settlement-day.ts';
 import { REQUEST_BYTES_MAX } from '#schemas/request-reader.ts';
 import { RECORDS_PER_BATCH_MAX } from '#services/platform/step-output.ts';
-import { partitionOfKey } from './key-partition.ts';
+import {
+  batchOf,
+  drawsOf,
+  framed,
+  recordsOf,
+  SCHEMA_IDS,
+  type Sent,
+  type StreamRecord,
+  types,
+} from '#services/platform/test/record-streams.ts';
 import { createMpanTable, type MpanTable } from './mpan-table.ts';
 import { type AccessResult, AccessStep, type AccessTask } from './step.ts';
 import { applyMeteringPoint, applyRegistration } from './table-updates.ts';
-import { drawsOf, euiOf, type RandomWorld, randomRequest, randomWorld, TODAY } from './test/random-world.ts';
-import { batchOf, framed, recordsOf, SCHEMA_IDS, type Sent, type StreamRecord, types } from './test/stream.ts';
+import { euiOf, type RandomWorld, randomRequest, randomWorld, TODAY } from './test/random-world.ts';
 import { buildUserDirectory, checkKeyOf } from './users.ts';
 
 const PARTITIONS = 4;

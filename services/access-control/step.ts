@@ -1,6 +1,6 @@
 import { FACT, FACTS, type Fact } from '#core/access-control.ts';
 import { type Matrix, MODES } from '#core/matrix.ts';
-import { partitionOfMpan } from '#core/partition.ts';
+import { partitionOfKey, partitionOfMpan } from '#core/partition.ts';
 import type { DayConvention } from '#core/settlement-day.ts';
 import { ANSWER_BYTES_MAX, type Answer, writeAnswer } from '#schemas/answer-writer.ts';
 import { MalformedBinary } from '#schemas/avro-binary.ts';
@@ -13,7 +13,6 @@ import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import { type FinishedBatch, type Lane, StepOutput } from '#services/platform/step-output.ts';
 import { Decision } from './decision.ts';
-import { partitionOfKey } from './key-partition.ts';
 import type { MpanTable } from './mpan-table.ts';
 import { CHECK_KEY_BYTES, checkKeyOf, type UserDirectory } from './users.ts';
 

@@ -3,9 +3,9 @@ import { buildUserTable } from '#core/access-tables.ts';
 import type { Fault } from '#core/errors.ts';
 import { ROLES, type Role } from '#core/matrix.ts';
 import type { PartyCategory } from '#core/onboarding.ts';
+import { partitionOfKey } from '#core/partition.ts';
 import type { RegistrationTable } from '#core/registration.ts';
 import type { SettlementDay } from '#core/settlement-day.ts';
-import { partitionOfKey } from './key-partition.ts';
 import { MPID_CODES, mpidCodeOf } from './mpid-code.ts';
 
 /** A `user` record as avsc decodes it. */

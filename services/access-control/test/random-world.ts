@@ -4,6 +4,7 @@ import { GENERATIONS, MODES, ROLES, SRVS } from '#core/matrix.ts';
 import { partitionOfMpan } from '#core/partition.ts';
 import { APPOINTED_ROLES, type Appointment } from '#core/registration.ts';
 import { DAY_MS, HALF_HOUR_MS } from '#core/settlement-day.ts';
+import type { Draw } from '#services/platform/test/record-streams.ts';
 import type { UserRecord } from '../users.ts';
 
 export const TODAY = 20_514;
@@ -24,25 +25,6 @@ export type RandomWorld = {
   points: Map<number, Point>;
   registrations: Map<number, Appointment[]>;
 };
-
-export type Draw = {
-  below(n: number): number;
-  oneOf<T>(all: readonly T[]): T;
-  chance(p: number): boolean;
-};
-
-/** Mulberry32. */
-export function drawsOf(seed: number): Draw {
-  let state = seed;
-  const unit = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const below = (n: number) => Math.floor(unit() * n);
-  return { below, oneOf: (all) => all[below(all.length)], chance: (p) => unit() < p };
-}
 
 const MPIDS = ['AAAA', 'BBBB', 'CCCC', 'DDDD', 'EEEE', 'FFFF'];
 

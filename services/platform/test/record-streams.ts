@@ -1,8 +1,8 @@
 import avsc from 'avsc';
 import { schemaText, type TopicName } from '#schemas/topics.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
-import { BatchBuilder, BatchCursor } from '#services/platform/kafka/record-batch.ts';
-import type { FinishedBatch } from '#services/platform/step-output.ts';
+import { BatchBuilder, BatchCursor } from '../kafka/record-batch.ts';
+import type { FinishedBatch } from '../step-output.ts';
 
 export const SCHEMA_IDS = {
   serviceRequest: 11,
@@ -72,4 +72,23 @@ export function recordsOf(outputs: readonly FinishedBatch[]): Record<string, Sen
     }
   }
   return sent;
+}
+
+export type Draw = {
+  below(n: number): number;
+  oneOf<T>(all: readonly T[]): T;
+  chance(p: number): boolean;
+};
+
+/** Mulberry32. */
+export function drawsOf(seed: number): Draw {
+  let state = seed;
+  const unit = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const below = (n: number) => Math.floor(unit() * n);
+  return { below, oneOf: (all) => all[below(all.length)], chance: (p) => unit() < p };
 }
