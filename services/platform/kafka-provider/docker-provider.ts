@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { GenericContainer, WaitStrategy } from 'testcontainers';
+import type { ContainerRuntimeClient, GenericContainer, WaitStrategy } from 'testcontainers';
 import { MdrError } from '#core/errors.ts';
 import { within } from '../clock.ts';
 import { brokerHeap, brokerProperties, CLUSTER_ID } from './broker-properties.ts';
@@ -25,10 +25,10 @@ const testcontainers = () => import('testcontainers');
 /** Kafka and the registry as containers; what they hold is in two volumes named after the place's directory. */
 export const dockerProvider: Provider = {
   async missing(onProgress) {
-    const { getContainerRuntimeClient, ImageName } = await testcontainers();
-    let client: Awaited<ReturnType<typeof getContainerRuntimeClient>>;
+    const { ImageName } = await testcontainers();
+    let client: ContainerRuntimeClient;
     try {
-      client = await getContainerRuntimeClient();
+      client = await runtimeClient();
     } catch {
       return 'no Docker engine answers';
     }
@@ -116,9 +116,15 @@ function volumeOf(directory: string, name: 'broker' | 'registry'): string {
   return `mdr-${name}-${createHash('sha256').update(directory).digest('hex').slice(0, 16)}`;
 }
 
-async function dockerode() {
+/** Told where ports are reached, testcontainers does not look for a gateway, which an engine without a bridge lacks. */
+async function runtimeClient(): Promise<ContainerRuntimeClient> {
+  process.env.TESTCONTAINERS_HOST_OVERRIDE ??= '127.0.0.1';
   const { getContainerRuntimeClient } = await testcontainers();
-  return (await getContainerRuntimeClient()).container.dockerode;
+  return await getContainerRuntimeClient();
+}
+
+async function dockerode() {
+  return (await runtimeClient()).container.dockerode;
 }
 
 async function containerById(id: string) {

@@ -5,13 +5,19 @@ import { describeWithKafka } from '../test/with-kafka.ts';
 
 const run = `provide-${process.pid}-${Math.trunc(performance.timeOrigin)}`;
 
-describeWithKafka('the broker provided', ({ brokers }) => {
+describeWithKafka('the broker provided', ({ brokers, provider }) => {
   const kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   const producer = kafka.producer();
   const consumer = kafka.consumer({ groupId: run, sessionTimeout: 6_000 });
   beforeAll(() => Promise.all([admin.connect(), producer.connect(), consumer.connect()]));
   afterAll(() => Promise.all([admin.disconnect(), producer.disconnect(), consumer.disconnect()]));
+
+  if (process.env.MDR_KAFKA_PROVIDER !== undefined) {
+    test('comes from the provider asked for', () => {
+      expect(provider).toBe(process.env.MDR_KAFKA_PROVIDER);
+    });
+  }
 
   test('takes records and gives them back', async () => {
     await admin.createTopics({ topics: [{ topic: run, numPartitions: 3 }], waitForLeaders: true });

@@ -54,7 +54,9 @@ export async function provideKafka(options: ProvideOptions = {}): Promise<Provid
       return { ...given, provider: 'given', ...NOT_OURS, stop: async () => {} };
     }
     const standing = await standingKafka();
-    if (standing !== undefined) return { ...handle(standing, writeState), stop: async () => {} };
+    const asked = options.provider ?? process.env.MDR_KAFKA_PROVIDER ?? standing?.provider;
+    if (standing !== undefined && standing.provider === asked)
+      return { ...handle(standing, writeState), stop: async () => {} };
   }
   return await startOwn(options);
 }
