@@ -127,7 +127,19 @@ export function validateMatrix(json: unknown): { matrix: Matrix } | { faults: Fa
   return faults.length === 0 ? { matrix: compileMatrix(json as MatrixFile) } : { faults };
 }
 
-type MatrixFile = { name: string; source: string; services: MatrixService[] };
+/** A matrix that was valid when it was written, as of one process for another. Throws where it is none. */
+export function matrixFrom(json: unknown): Matrix {
+  const checked = validateMatrix(json);
+  if ('faults' in checked) throw new Error('a matrix was handed over that is none');
+  return checked.matrix;
+}
+
+/** What {@link matrixFrom} takes: the matrix as its file has it. */
+export function matrixJson({ name, source, services }: Matrix): MatrixFile {
+  return { name, source, services: [...services] };
+}
+
+export type MatrixFile = { name: string; source: string; services: MatrixService[] };
 
 function compileMatrix({ name, source, services }: MatrixFile): Matrix {
   const trtSeconds = new Int32Array(services.length << 6).fill(-1);

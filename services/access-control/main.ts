@@ -1,6 +1,6 @@
 import { Counter, Gauge } from 'prom-client';
 import { FACTS } from '#core/access-control.ts';
-import { MODES } from '#core/matrix.ts';
+import { MODES, matrixJson } from '#core/matrix.ts';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
 import type { TopicName } from '#schemas/topics.ts';
 import { nowMs } from '#services/platform/clock.ts';
@@ -47,7 +47,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const { kafka, settings, outbox, schemaIds, setAside, fail } = context;
   const run = await awaitRun(context);
   const pool = createPool<Task, TaskResult>(new URL('./worker.ts', import.meta.url), settings.workers, {
-    matrix: { name: run.matrix.name, source: run.matrix.source, services: run.matrix.services },
+    matrix: matrixJson(run.matrix),
     convention: run.scenario.dayConvention,
     partitions: settings.partitions,
     schemaIds,

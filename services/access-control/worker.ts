@@ -1,5 +1,5 @@
 import { workerData } from 'piscina';
-import { DEFAULT_MATRIX, type Matrix, validateMatrix } from '#core/matrix.ts';
+import { type MatrixFile, matrixFrom } from '#core/matrix.ts';
 import type { DayConvention } from '#core/settlement-day.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
@@ -11,8 +11,7 @@ import { applyMeteringPoint, applyRegistration } from './table-updates.ts';
 import { buildUserDirectory, type UserDirectory, type UserRecord } from './users.ts';
 
 export type WorkerData = {
-  /** As its file has it. */
-  matrix: unknown;
+  matrix: MatrixFile;
   convention: DayConvention;
   partitions: number;
   schemaIds: SchemaIds;
@@ -47,7 +46,7 @@ export type TaskResult =
 const VALUE_BYTES_MAX = 256 * 1024;
 const data = workerData as WorkerData;
 const step = new AccessStep({
-  matrix: matrixOf(data.matrix),
+  matrix: matrixFrom(data.matrix),
   convention: data.convention,
   partitions: data.partitions,
   schemaIds: {
@@ -122,10 +121,4 @@ function usersOf({ version, json }: SharedUsers): UserDirectory {
     directory = { version, users };
   }
   return directory.users;
-}
-
-function matrixOf(json: unknown): Matrix {
-  const checked = validateMatrix(json);
-  if ('faults' in checked) throw new Error('the run carries a matrix that is none');
-  return checked.matrix.name === DEFAULT_MATRIX.name ? DEFAULT_MATRIX : checked.matrix;
 }

@@ -1,4 +1,4 @@
-import { DEFAULT_MATRIX, type Matrix, validateMatrix } from '#core/matrix.ts';
+import { type Matrix, matrixFrom } from '#core/matrix.ts';
 import type { Scenario } from '#fleet-sim/scenario.ts';
 import { clockFaceOf, followRun, type RunRecord } from './run-record.ts';
 import type { ServiceContext } from './service.ts';
@@ -34,13 +34,11 @@ export async function awaitRun({ kafka, settings, fail }: ServiceContext): Promi
   );
   const record = await first;
   const { scenario, matrix } = JSON.parse(record.scenario) as { scenario: Scenario; matrix: unknown };
-  const checked = validateMatrix(matrix);
-  if ('faults' in checked) throw new Error('the run carries a matrix that is none');
   run = {
     record,
     clock: new SimClock(clockFaceOf(record)),
     scenario,
-    matrix: checked.matrix.name === DEFAULT_MATRIX.name ? DEFAULT_MATRIX : checked.matrix,
+    matrix: matrixFrom(matrix),
     end: stop,
   };
   return run;

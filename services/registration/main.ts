@@ -1,4 +1,5 @@
 import { Counter } from 'prom-client';
+import { matrixJson } from '#core/matrix.ts';
 import { HASH_CLASSES } from '#fleet-sim/meter.ts';
 import { compileWorld } from '#fleet-sim/world.ts';
 import type { TopicName } from '#schemas/topics.ts';
@@ -41,7 +42,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const world = compileWorld(run.scenario, run.matrix);
   const pool = createPool<Task, TaskResult>(new URL('./worker.ts', import.meta.url), settings.workers, {
     scenario: run.scenario,
-    matrix: { name: run.matrix.name, source: run.matrix.source, services: run.matrix.services },
+    matrix: matrixJson(run.matrix),
     schemaIds,
   });
   const loads = new Map<number, Load>();

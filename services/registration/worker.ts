@@ -1,12 +1,12 @@
 import { workerData } from 'piscina';
-import type { Matrix } from '#core/matrix.ts';
+import { type MatrixFile, matrixFrom } from '#core/matrix.ts';
 import type { Scenario } from '#fleet-sim/scenario.ts';
 import { compileWorld } from '#fleet-sim/world.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
 import type { FinishedBatch } from '#services/platform/step-output.ts';
 import { CellRecords } from './cell-records.ts';
 
-export type WorkerData = { scenario: Scenario; matrix: Matrix; schemaIds: SchemaIds };
+export type WorkerData = { scenario: Scenario; matrix: MatrixFile; schemaIds: SchemaIds };
 export type Task = { cells: number[]; partition: number; stampMs: number };
 export type TaskResult = { batches: FinishedBatch[]; meteringPoints: number; schedules: number };
 
@@ -15,7 +15,7 @@ let records: CellRecords | undefined;
 /** The records of some cells of one partition. */
 export default function writeCells({ cells, partition, stampMs }: Task): TaskResult {
   const { scenario, matrix, schemaIds } = workerData as WorkerData;
-  records ??= new CellRecords(compileWorld(scenario, matrix), schemaIds);
+  records ??= new CellRecords(compileWorld(scenario, matrixFrom(matrix)), schemaIds);
   records.meteringPoints = 0;
   records.schedules = 0;
   const batches: FinishedBatch[] = [];

@@ -1,4 +1,4 @@
-import { type Admin, ConfigResourceTypes } from 'kafkajs';
+import kafkajs, { type Admin } from 'kafkajs';
 import { type Fault, MdrError } from '#core/errors.ts';
 import { TOPICS, type TopicName, topicSettings } from '#schemas/topics.ts';
 
@@ -62,7 +62,7 @@ async function differences(admin: Admin, prefix: string, names: TopicName[], par
   }
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name: prefix + name })),
+    resources: names.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name: prefix + name })),
   });
   for (const { resourceName, configEntries } of resources) {
     const wanted = topicSettings(resourceName.slice(prefix.length) as TopicName);

@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MdrError } from '#core/errors.ts';
+import { nowMs, sleep } from '#services/platform/clock.ts';
+
+const MDR = fileURLToPath(new URL('../../bin/mdr', import.meta.url));
+
+/** A service that was started for a run, and its answers. */
+export type ServiceProcess = {
+  name: string;
+  pid: number;
+  url: string;
+  log: string;
+  child: ChildProcess;
+  /** Set once the process has ended. */
+  exit: { code: number | null; signal: NodeJS.Signals | null } | undefined;
+};
+
+export type StartOptions = {
+  name: string;
+  brokers: string[];
+  registry: string;
+  prefix: string;
+  partitions: number;
+  workers: number;
+  /** Folder of its log. */
+  directory: string;
+  settings?: Record<string, string | number>;
+};
+
+const READY_LOOK_EVERY_MS = 100;
+const STATUS_WITHIN_MS = 5000;
+/** A service has 20 s to drain; then it ends by itself. */
+const END_WITHIN_MS = 30_000;
+
+export async function startService(options: StartOptions): Promise<ServiceProcess> {
+  const { name, brokers, registry, prefix, partitions, workers, directory, settings = {} } = options;
+  const port = await freePort();
+  const log = join(directory, `${name}-${port}.log`);
+  const flags = Object.entries(settings).flatMap(([key, value]) => [`--${key}`, String(value)]);
+  const child = spawn(
+    MDR,
+    [
+      'serve',
+      name,
+      '--brokers',
+      brokers.join(','),
+      '--registry',
+      registry,
+      '--prefix',
+      prefix,
+      '--partitions',
+      String(partitions),
+      '--workers',
+      String(workers),
+      '--port',
+      String(port),
+      ...flags,
+    ],
+    // A group of its own: Ctrl-C goes to mdr load, which ends them in order.
+    { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+  );
+  const file = createWriteStream(log);
+  child.stdout?.pipe(file, { end: false });
+  child.stderr?.pipe(file, { end: false });
+  const started: ServiceProcess = {
+    name,
+    pid: child.pid ?? -1,
+    url: `http://127.0.0.1:${port}`,
+    log,
+    child,
+    exit: undefined,
+  };
+  child.once('exit', (code, signal) => {
+    started.exit = { code, signal };
+    file.end();
+  });
+  child.once('error', (error) => {
+    started.exit = { code: -1, signal: null };
+    file.end(`${error.message}\n`);
+  });
+  return started;
+}
+
+/** Waits until a service can take work. Throws COULD_NOT_RUN where it ends instead, or takes longer. */
+export async function untilReady(service: ServiceProcess, withinMs: number): Promise<void> {
+  const endMs = nowMs() + withinMs;
+  let reason = 'it did not answer';
+  while (nowMs() < endMs) {
+    if (service.exit !== undefined)
+      throw new MdrError('COULD_NOT_RUN', `${service.name} ended instead of getting ready: see ${service.log}`);
+    try {
+      const answer = await fetch(`${service.url}/ready`, { signal: AbortSignal.timeout(STATUS_WITHIN_MS) });
+      if (answer.ok) return;
+      reason = (await answer.text()).trim();
+    } catch {
+      // It is not listening yet.
+    }
+    await sleep(READY_LOOK_EVERY_MS);
+  }
+  throw new MdrError('COULD_NOT_RUN', `${service.name} was not ready within ${withinMs / 1000} s: ${reason}`);
+}
+
+/** What a service says of itself; undefined where it does not answer. */
+export async function statusOf(service: ServiceProcess): Promise<Record<string, unknown> | undefined> {
+  try {
+    const answer = await fetch(`${service.url}/status`, { signal: AbortSignal.timeout(STATUS_WITHIN_MS) });
+    return (await answer.json()) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends a service in order; by force when it does not end in time. Returns its exit code. */
+export async function endService(service: ServiceProcess): Promise<number | null> {
+  if (service.exit === undefined) service.child.kill('SIGTERM');
+  const endMs = nowMs() + END_WITHIN_MS;
+  while (service.exit === undefined && nowMs() < endMs) await sleep(READY_LOOK_EVERY_MS / 4);
+  if (service.exit === undefined) service.child.kill('SIGKILL');
+  while (service.exit === undefined) await sleep(READY_LOOK_EVERY_MS / 4);
+  return (service.exit as { code: number | null }).code;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
