@@ -93,8 +93,8 @@ final class AccessDecision {
         final int register = matrix.register(request.srv);
         if (register == Matrix.NO_REGISTER) return ACCEPTED;
         if (register != inventory.register(device)) return NO_MPAN;
-        final int[] tenures = registrations.tenuresOf(request.mpan);
-        if (tenures == null) return NO_MPAN;
+        final int row = registrations.find(request.mpan);
+        if (!registrations.isRegistered(row)) return NO_MPAN;
         final boolean isDaily = matrix.isDaily(request.srv);
         final long stepMs = isDaily ? DAY_MS : HALF_HOUR_MS;
         // Divided by a constant, which is no division: one of 64 bits took as long as a look-up.
@@ -104,18 +104,8 @@ final class AccessDecision {
         final boolean isEmpty = lastStamp < firstStamp;
         final long first = isEmpty ? Math.min(request.windowStartMs, request.windowEndMs) : (firstStamp - 1) * stepMs;
         final long last = isEmpty ? Math.max(request.windowStartMs, request.windowEndMs) : (lastStamp - 1) * stepMs;
-        return covers(tenures, request.role, user, dayOf(first), dayOf(last)) ? ACCEPTED : NOT_APPOINTED;
-    }
-
-    private static boolean covers(int[] tenures, int role, int user, int firstDay, int lastDay) {
-        int day = firstDay;
-        for (int at = 0; at < tenures.length; at += RegistrationStore.TENURE) {
-            if (tenures[at] != role || tenures[at + 2] > day || tenures[at + 3] <= day) continue;
-            if (tenures[at + 1] != user) return false;
-            day = tenures[at + 3];
-            if (day > lastDay) return true;
-        }
-        return false;
+        final boolean isCovered = registrations.covers(row, request.role, user, dayOf(first), dayOf(last));
+        return isCovered ? ACCEPTED : NOT_APPOINTED;
     }
 
     private static int dayOf(long instantMs) {

@@ -6,24 +6,30 @@ import org.apache.avro.io.DecoderFactory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 
-/** Tenures by MPAN, resolved as core/registration.ts does. Slot: mpan, sequence, position in `tenures` + 1. */
+/**
+ * Tenures by MPAN, resolved as core/registration.ts does. Slot: mpan, sequence, where its tenures begin in `pool`, and
+ * their number (-1: no registration) with the room that they have there.
+ */
 final class RegistrationStore extends TableStore {
     static final String NAME = "registrations";
     /** Numbers a tenure: role, user (-1 none), first day, day after the last. */
-    static final int TENURE = 4;
+    private static final int TENURE = 4;
 
     private static final int STRIDE = 4;
     private static final int SEQUENCE = 1;
-    private static final int POSITION = 2;
+    private static final int FIRST = 2;
+    private static final int COUNT = 3;
     private static final int DAY_MAX = Integer.MAX_VALUE;
     /** Of the schema's AppointedRole: IS, ES, MDR are the first of the roles. */
     private static final int APPOINTED_ROLES = 3;
 
     private final Users users;
-    private final List<int[]> tenures = new ArrayList<>();
+    private int[] pool = new int[1 << 12];
+    private int poolEnd;
     private BinaryDecoder decoder;
 
     private record Appointment(int user, int role, int efd, int etd) {}
@@ -33,35 +39,53 @@ final class RegistrationStore extends TableStore {
         this.users = users;
     }
 
-    /** Null where the MPAN has no registration. */
-    int[] tenuresOf(long mpan) {
-        final int at = find(mpan);
-        return at < 0 ? null : tenures.get((int) words[at + POSITION]);
+    /** Whether the User has the role on all of these days; false, too, where the MPAN is not registered. */
+    boolean covers(int at, int role, int user, int firstDay, int lastDay) {
+        final int first = (int) words[at + FIRST];
+        final int end = first + (int) words[at + COUNT] * TENURE;
+        int day = firstDay;
+        for (int tenure = first; tenure < end; tenure += TENURE) {
+            if (pool[tenure] != role || pool[tenure + 2] > day || pool[tenure + 3] <= day) continue;
+            if (pool[tenure + 1] != user) return false;
+            day = pool[tenure + 3];
+            if (day > lastDay) return true;
+        }
+        return false;
+    }
+
+    boolean isRegistered(int at) {
+        return at >= 0 && (int) words[at + COUNT] >= 0;
     }
 
     @Override
     void put(byte[] key, byte[] value) {
         final int at = findOrAdd(mpanOf(key));
-        if (words[at + SEQUENCE] == 0) {
-            words[at + POSITION] = tenures.size();
-            tenures.add(null);
-        }
-        final int position = (int) words[at + POSITION];
+        final int room = (int) (words[at + COUNT] >>> 32);
         if (value == null) {
-            tenures.set(position, null);
+            words[at + COUNT] = (long) room << 32 | 0xffffffffL;
             return;
         }
         try {
             decoder = DecoderFactory.get().binaryDecoder(value, Wire.HEADER, value.length - Wire.HEADER, decoder);
             decoder.readLong();
-            // Sequences are kept plus one, so that 0 says that there was none yet.
-            final long sequence = decoder.readLong() + 1;
+            final long sequence = decoder.readLong();
             if (sequence < words[at + SEQUENCE]) return;
             words[at + SEQUENCE] = sequence;
-            tenures.set(position, resolve(readAppointments()));
+            keep(at, room, resolve(readAppointments()));
         } catch (IOException error) {
             throw new UncheckedIOException(error);
         }
+    }
+
+    private void keep(int at, int room, int[] tenures) {
+        final int count = tenures.length / TENURE;
+        if (count > room) {
+            if (poolEnd + tenures.length > pool.length) pool = Arrays.copyOf(pool, pool.length * 2 + tenures.length);
+            words[at + FIRST] = poolEnd;
+            poolEnd += tenures.length;
+        }
+        words[at + COUNT] = (long) Math.max(room, count) << 32 | count;
+        System.arraycopy(tenures, 0, pool, (int) words[at + FIRST], tenures.length);
     }
 
     private List<Appointment> readAppointments() throws IOException {
