@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MdrError } from '#core/errors.ts';
 import { withLock } from './lock.ts';
@@ -56,6 +56,10 @@ function areHere(): boolean {
 
 /** Fetches beside the final place and moves there, so that what stands there is always whole. */
 async function fetchAll(onProgress: (text: string) => void): Promise<void> {
+  for (const name of await readdir(jarsDirectory())) {
+    // Of a fetch that was killed: this one has the lock.
+    if (name.startsWith('fetching-')) await rm(join(jarsDirectory(), name), { recursive: true, force: true });
+  }
   const work = await mkdtemp(join(jarsDirectory(), 'fetching-'));
   try {
     onProgress(`fetching Kafka ${KAFKA_VERSION} and Apicurio Registry ${REGISTRY_VERSION} by Maven, once`);

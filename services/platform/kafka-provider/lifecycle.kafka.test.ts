@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeWithKafka } from '../test/with-kafka.ts';
 import type { LocalKafka } from './local-kafka.ts';
 import { answersAsBroker, answersAsRegistry } from './ports.ts';
@@ -33,11 +33,16 @@ async function withAdmin<T>(brokers: string[], act: (admin: ReturnType<Kafka['ad
 }
 
 describeWithKafka('mdr kafka', (given) => {
-  const directory = mkdtempSync(join(tmpdir(), 'mdr-up-'));
+  let directory: string;
   const { KAFKA_BROKERS, SCHEMA_REGISTRY_URL, ...inherited } = process.env;
-  const env = { ...inherited, MDR_KAFKA_DIR: directory };
-  const mdr = (...args: string[]) => spawnSync(MDR, ['kafka', ...args], { encoding: 'utf8', env });
+  const mdr = (...args: string[]) => {
+    const env = { ...inherited, MDR_KAFKA_DIR: directory };
+    return spawnSync(MDR, ['kafka', ...args], { encoding: 'utf8', env });
+  };
   const state = (): LocalKafka => JSON.parse(readFileSync(join(directory, 'state.json'), 'utf8'));
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'mdr-up-'));
+  });
   afterAll(() => {
     mdr('down', '--delete-data');
     rmSync(directory, { recursive: true });

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { sleep } from '../clock.ts';
 import { identityOf, isRunning, type ProcessIdentity } from './owned-process.ts';
 
@@ -18,22 +18,28 @@ export async function withLock<T>(path: string, act: () => Promise<T>): Promise<
 }
 
 async function take(path: string): Promise<boolean> {
+  // Linked when it is written, so that a lock always names its owner.
+  const own = `${path}.${process.pid}`;
+  await writeFile(own, JSON.stringify(identityOf(process.pid)));
   try {
-    await writeFile(path, JSON.stringify(identityOf(process.pid)), { flag: 'wx' });
+    await link(own, path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    await rm(own);
   }
   const owner = await ownerOf(path);
   if (owner !== undefined && !isRunning(owner)) await rm(path, { force: true });
   return false;
 }
 
-/** Undefined while the owner is writing, or has just released it. */
+/** Undefined when it has just been released. */
 async function ownerOf(path: string): Promise<ProcessIdentity | undefined> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as ProcessIdentity;
-  } catch {
-    return undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
