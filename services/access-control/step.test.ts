@@ -446,6 +446,7 @@ describe('what cannot be used is set aside, and the rest goes on', () => {
     ['a window beyond the calendar', 'IMPOSSIBLE_VALUE', recordOf(request({ windowEndMs: 8.7e15 }))],
     ['no wall clock', 'IMPOSSIBLE_VALUE', recordOf(request({ dueWallMs: Number.NaN }))],
     ['another partition', 'WRONG_PARTITION', recordOf(request({ mpan: other }))],
+    ['a key that is too long', 'OVERSIZED', { ...good, key: Buffer.alloc(100) }],
     ['no key', 'IMPOSSIBLE_VALUE', { ...good, key: null }],
     ['a key of 12 digits', 'IMPOSSIBLE_VALUE', { ...good, key: good.key!.subarray(1) }],
     ['the key of another MPAN', 'IMPOSSIBLE_VALUE', { ...good, key: Buffer.from(String(other)) }],

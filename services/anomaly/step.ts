@@ -216,7 +216,7 @@ export class AnomalyStep {
       schemaIds.deviceRequest,
     );
     writeMpanKey(this.#key, 0, mpan);
-    const at = lane.begin(this.#timestampMs, this.#key, 0, MPAN_KEY_BYTES, DEVICE_REQUEST_BYTES_MAX);
+    const at = lane.begin(this.#timestampMs, this.#key, 0, MPAN_KEY_BYTES, REWRITTEN_BYTES_MAX);
     const end = writeDeviceRequest(
       lane.buffer,
       at,
@@ -241,13 +241,13 @@ export class AnomalyStep {
     let to = buffer.copy(scratch, 0, requestAt, receivedAt);
     to = writeLong(scratch, to, watermarkMs);
     to += buffer.copy(scratch, to, receivedEnd, requestEnd);
-    const at = lane.begin(this.#timestampMs, batch, keyAt, keyLength, DEVICE_REQUEST_BYTES_MAX);
+    const at = lane.begin(this.#timestampMs, batch, keyAt, keyLength, REWRITTEN_BYTES_MAX);
     lane.end(
       writeDeviceRequest(lane.buffer, at, scratch, 0, to, UNKNOWN_GENERATION, offset, state.partition, offset, 0),
     );
   }
 
-  readonly #marker = Buffer.alloc(DEVICE_REQUEST_BYTES_MAX);
+  readonly #marker = Buffer.alloc(REWRITTEN_BYTES_MAX);
 
   // Of the DCC itself: at once, apart from the time in quarantine.
   #answer(
@@ -318,7 +318,9 @@ const ON_DEMAND = MODES.indexOf('on-demand');
 const SUCCESS = codeIndex('I0');
 /** Values of `kind` in the order of the schema's symbols. */
 const QUARANTINE_KIND = { held: 0, released: 1 } as const;
-const EVENT_BYTES_MAX = DEVICE_REQUEST_BYTES_MAX + LONG_BYTES_MAX + 1;
+/** Of a device request that came as long as it may, with the numbers behind the request written anew. */
+const REWRITTEN_BYTES_MAX = DEVICE_REQUEST_BYTES_MAX + 5 * LONG_BYTES_MAX;
+const EVENT_BYTES_MAX = REWRITTEN_BYTES_MAX + LONG_BYTES_MAX + 1;
 
 function newCounts(): AnomalyCounts {
   return { forwarded: 0, answered: 0, held: 0, released: 0, duplicates: 0, markers: 0 };

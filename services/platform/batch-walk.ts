@@ -3,6 +3,9 @@ import { wireSchemaId } from '#schemas/wire.ts';
 import { type DeadLetter, type DeadLetterReason, deadLetterOf, deadLetterOfBatch } from './kafka/dead-letter.ts';
 import { BatchCursor, batchKindAt, countOf, lastOffsetOf, splitBatches } from './kafka/record-batch.ts';
 
+/** Our keys are digits of MPANs and EUIs; a marker's is carried on, whatever it is. */
+const KEY_BYTES_MAX = 64;
+
 /** Record batches of one partition as they came off the consumer. */
 export type BatchSource = {
   topic: TopicName;
@@ -14,8 +17,8 @@ export type BatchSource = {
 };
 
 /**
- * Walks the records of a task. What cannot be used is set aside and the walk goes on: a batch whose
- * checksum is wrong as a whole, a record when its step says so.
+ * Walks the records of a task. What cannot be used is set aside and the walk goes on: a batch whose checksum is wrong
+ * as a whole, a record when its step says so.
  */
 export class BatchWalk {
   readonly cursor = new BatchCursor();
@@ -52,15 +55,17 @@ export class BatchWalk {
     }
   }
 
-  /** Whether the record has a value of the schema, no longer than it may be; one that has not is set aside. */
+  /** Whether the record has a value of the schema, and neither it nor its key is too long; others are set aside. */
   hasValue(schemaId: number, bytesMax: number): boolean {
-    const { buffer, valueAt, valueLength } = this.cursor;
+    const { buffer, keyLength, valueAt, valueLength } = this.cursor;
     if (valueLength < 0) return this.setAside('NULL_VALUE', 'no value, expected one');
     const found = wireSchemaId(buffer, valueAt, valueLength);
     if (found !== schemaId)
       return this.setAside('WRONG_SCHEMA', `schema id ${found === -1 ? 'missing' : found}, expected ${schemaId}`);
     if (valueLength > bytesMax)
       return this.setAside('OVERSIZED', `a value of ${valueLength} bytes, expected at most ${bytesMax}`);
+    if (keyLength > KEY_BYTES_MAX)
+      return this.setAside('OVERSIZED', `a key of ${keyLength} bytes, expected at most ${KEY_BYTES_MAX}`);
     return true;
   }
 
