@@ -9,7 +9,11 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   ask: () => import('./ask.ts'),
   scenarios: () => import('./scenarios.ts'),
   matrix: () => import('./matrix.ts'),
+  load: () => import('./load.ts'),
+  serve: () => import('./serve.ts'),
+  topics: () => import('./topics.ts'),
   kafka: () => import('./kafka.ts'),
+  audit: () => import('./audit.ts'),
 };
 const FAULTS_SHOWN_MAX = 50;
 

@@ -1,14 +1,13 @@
 import { availableParallelism } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MdrError } from '#core/errors.ts';
 import { buildReport } from '#load-tests/plan/build-report.ts';
 import { type PlanResult, runPlan } from '#load-tests/plan/run.ts';
-import type { Report, Verdict } from '#load-tests/report/report.ts';
-import { renderSummary } from '#load-tests/report/summary.ts';
 import { makeReportDirectory, writeReport } from '#load-tests/report/write.ts';
 import { type LoadedScenario, loadScenario } from '#load-tests/scenario/load.ts';
 import { createProgress } from './progress.ts';
+import { quote, showResult, VERDICT_EXIT_CODES, wholeNumber } from './run-output.ts';
 import { version } from './version.ts';
 
 export const summary = 'Simulates a scenario and says whether the Target Response Times hold';
@@ -39,7 +38,6 @@ Examples:
   mdr plan outage-72h --json | jq .verdict
 `;
 
-const EXIT_CODES: Record<Verdict, number> = { held: 0, broken: 1, undecided: 4 };
 const WORKERS_MAX = 256;
 
 export async function run(argv: string[]): Promise<number> {
@@ -78,7 +76,7 @@ export async function run(argv: string[]): Promise<number> {
       'The instants at which Anomaly Detection Thresholds are exceeded did not settle; see passes.\n',
     );
   }
-  return EXIT_CODES[report.verdict];
+  return VERDICT_EXIT_CODES[report.verdict];
 }
 
 async function simulate(
@@ -102,23 +100,6 @@ async function simulate(
   }
 }
 
-function showResult(report: Report, directory: string): void {
-  const { stdout } = process;
-  stdout.write(
-    renderSummary(report, { colour: stdout.isTTY && !process.env.NO_COLOR, columns: stdout.columns ?? 100 }),
-  );
-  const page = relative(process.cwd(), join(directory, 'index.html'));
-  stdout.write(`\nReport: ${page} (open it in a browser), with report.json and CSV files beside it.\n`);
-}
-
-function wholeNumber(option: string, text: string, min: number, max: number): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
-    throw new MdrError('USAGE', `${option} ${text} is not a whole number from ${min} to ${max}`);
-  }
-  return value;
-}
-
 function parseSample(text: string): number {
   const match = /^1\/([1-9]\d{0,6})$/.exec(text);
   if (match === null) throw new MdrError('USAGE', `--sample ${text} is not of the form 1/N, as 1/50`);
@@ -135,8 +116,4 @@ function commandOf(name: string, values: Values, sampleOneIn: number): string {
   if (values.days !== undefined) parts.push('--days', values.days);
   if (sampleOneIn > 1) parts.push('--sample', `1/${sampleOneIn}`);
   return parts.join(' ');
-}
-
-function quote(text: string): string {
-  return /^[\w./:=@,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

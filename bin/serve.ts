@@ -46,7 +46,10 @@ export async function run([name, ...argv]: string[]): Promise<number> {
   const service = SERVICES.find((one) => one.name === name);
   if (service === undefined) {
     const known = SERVICES.map((one) => one.name).join(', ');
-    throw new MdrError('USAGE', name === undefined ? `Name a service: ${known}` : `There is no service ${name}: ${known}`);
+    throw new MdrError(
+      'USAGE',
+      name === undefined ? `Name a service: ${known}` : `There is no service ${name}: ${known}`,
+    );
   }
   return await runService(service, argv, process.env);
 }

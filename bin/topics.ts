@@ -44,7 +44,9 @@ export async function run(argv: string[]): Promise<number> {
       schemaId: ids[row.topic.slice(settings.prefix.length) as keyof typeof ids],
     }));
     if (isJson) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
-    else for (const { topic, state, schemaId } of rows) process.stdout.write(`${state.padEnd(8)} ${topic}, schema ${schemaId}\n`);
+    else
+      for (const { topic, state, schemaId } of rows)
+        process.stdout.write(`${state.padEnd(8)} ${topic}, schema ${schemaId}\n`);
   } finally {
     await admin.disconnect();
   }

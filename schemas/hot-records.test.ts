@@ -5,8 +5,18 @@ import { describe, expect, test } from 'vitest';
 import { RESPONSE_CODES } from '#core/response-codes.ts';
 import { AvroReader } from './avro-binary.ts';
 import { newDeviceRequest, readDeviceRequest, writeDeviceRequest } from './device-request.ts';
-import { newServiceRequest, readServiceRequest, type ServiceRequestFields, writeServiceRequest } from './service-request.ts';
-import { newServiceResponse, readServiceResponse, type ServiceResponseFields, writeServiceResponse } from './service-response.ts';
+import {
+  newServiceRequest,
+  readServiceRequest,
+  type ServiceRequestFields,
+  writeServiceRequest,
+} from './service-request.ts';
+import {
+  newServiceResponse,
+  readServiceResponse,
+  type ServiceResponseFields,
+  writeServiceResponse,
+} from './service-response.ts';
 import { euiBytes, euiText, writeMpanKey } from './wire.ts';
 
 const typeOf = (name: string) =>

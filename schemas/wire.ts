@@ -43,5 +43,10 @@ export function euiBytes(eui: string): Buffer {
 
 /** The EUI-64 in 8 bytes as text, in the form that core keys by. */
 export function euiText(buffer: Buffer, at: number): string {
-  return (buffer.toString('hex', at, at + 8).toUpperCase().match(/../g) as string[]).join('-');
+  return (
+    buffer
+      .toString('hex', at, at + 8)
+      .toUpperCase()
+      .match(/../g) as string[]
+  ).join('-');
 }

@@ -116,7 +116,8 @@ export class Answers {
     const touValues = answer.rows * (answer.touRegisters === 0 ? 0 : TOU_REGISTERS_MAX);
     const bytes =
       WIRE_HEADER_BYTES + RESPONSE_BYTES_MAX + (answer.rows + reactiveRows + touValues) * RESPONSE_VALUE_BYTES_MAX;
-    if (builder.count > 0 && (builder.bytes + bytes > BATCH_BYTES || !builder.fits(bytes + MPAN_KEY_BYTES))) this.flush();
+    if (builder.count > 0 && (builder.bytes + bytes > BATCH_BYTES || !builder.fits(bytes + MPAN_KEY_BYTES)))
+      this.flush();
     response.mode = pool.mode[request];
     response.requestOffset = pool.requestOffset[request];
     response.mpan = pool.mpan[request];

@@ -1,6 +1,6 @@
+import { occasionOf, occasionOfCounter } from '#core/request-counter.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
 import { SCHEDULED } from '#core/trt-row.ts';
-import { occasionOf, occasionOfCounter } from '#core/request-counter.ts';
 import { Cell, LANE, type Lane, type Outcome } from '#fleet-sim/cell.ts';
 import { EventHeap } from '#fleet-sim/event-heap.ts';
 import { advanceStream, createStreams, type Stream, startStream } from '#fleet-sim/existing-load.ts';

@@ -133,7 +133,10 @@ export class PartitionFleet {
       const { offset } = walk.cursor;
       lane.done.addRange(next, offset);
       next = offset + 1;
-      if (!walk.hasValue(this.#options.schemaIds.deviceRequest, VALUE_BYTES_MAX) || !this.#takeRecord(lane, takenWallMs))
+      if (
+        !walk.hasValue(this.#options.schemaIds.deviceRequest, VALUE_BYTES_MAX) ||
+        !this.#takeRecord(lane, takenWallMs)
+      )
         lane.done.add(offset);
     }
     // Offsets that hold no record, or none that could be read.

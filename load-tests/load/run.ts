@@ -37,7 +37,11 @@ export type LoadOptions = {
 
 export type LoadProgress = { phase: string; model: Model; sample?: Sample };
 
-export type RunningLoad = { services: ServiceProcess[]; prefix: string; restart(service: ServiceProcess): Promise<ServiceProcess> };
+export type RunningLoad = {
+  services: ServiceProcess[];
+  prefix: string;
+  restart(service: ServiceProcess): Promise<ServiceProcess>;
+};
 
 export type LoadResult = {
   model: Model;

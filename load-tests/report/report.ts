@@ -2,7 +2,7 @@ import type { Generation, Mode, Service } from '#core/matrix.ts';
 
 export type Verdict = 'held' | 'broken' | 'undecided';
 
-/** What a run found: the JSON of `mdr plan --json`, and all that the HTML report and the CSV files are made from. */
+/** What a run found: the JSON of `mdr plan --json` and `mdr load --json`, and all that the HTML report and the CSV files are made from. */
 export type Report = {
   schemaVersion: 1;
   verdict: Verdict;
@@ -30,6 +30,8 @@ export type Report = {
   thresholds: ThresholdRow[];
   /** On-demand latency over the run, one row a bucket of `series.bucketSeconds`; empty buckets have count 0. */
   series: { startMs: number; bucketSeconds: number; onDemand: LatencyPoint[] };
+  /** Of `mdr load` only. */
+  platform?: PlatformReport;
 };
 
 export type RunFacts = {
@@ -148,6 +150,67 @@ export type ThresholdRow = {
   value: number | null;
   interval?: [number, number];
   verdict: Verdict;
+};
+
+/** How the platform kept up, where the scenario was driven through the services (`mdr load`). */
+export type PlatformReport = {
+  runId: string;
+  /** Simulated seconds a second; 0: as fast as it went. */
+  speed: number;
+  /** Where Kafka came from. */
+  provider: string;
+  partitions: number;
+  /** Wall time of filling topics and tables before the clock started. */
+  preparedSeconds: number;
+  /** Requests that schedules and Users made, and those answered or refused, over the wall time of the run. */
+  offered: { requests: number; perSecond: number };
+  achieved: { requests: number; perSecond: number };
+  /** The platform's own time, without the network's: wall time, whatever the speed of the clock. */
+  latency: Record<Mode, PlatformLatencyRow>;
+  lag: {
+    /** Records in topics that a service had not taken, all together, at their most. */
+    peakRecords: number;
+    /** Trend over the run, by least squares: above 0 the services fell behind. */
+    slopePerSecond: number;
+    /** From the peak until nothing lay behind; null where that did not come. */
+    drainSeconds: number | null;
+  };
+  /** On a paced clock: how far the present of the answers was behind the clock at most, in wall time; else null. */
+  behindSecondsMax: number | null;
+  /** Requests that reached the fleet after their instant, and replayed records that were dropped. */
+  late: number;
+  duplicates: number;
+  services: PlatformServiceRow[];
+  /** Points of wall time from the start of the clock on. */
+  series: PlatformPoint[];
+};
+
+export type PlatformLatencyRow = {
+  count: number;
+  meanMs: number;
+  p50Ms: number;
+  p95Ms: number;
+  p99Ms: number;
+  maxMs: number;
+};
+
+export type PlatformServiceRow = {
+  name: string;
+  processes: number;
+  cpuSeconds: number;
+  /** Cores in use on average over the run. */
+  cores: number;
+  rssBytesMax: number;
+};
+
+export type PlatformPoint = {
+  atSeconds: number;
+  /** The present of the answers, simulated ms since the epoch. */
+  simulatedMs: number;
+  offeredPerSecond: number;
+  achievedPerSecond: number;
+  lagRecords: number;
+  breaches: number;
 };
 
 export type LatencyPoint = { count: number; p50: number; p95: number; max: number };

@@ -1,10 +1,10 @@
-import { workerData } from 'piscina';
 import { type MatrixFile, matrixFrom } from '#core/matrix.ts';
 import type { DayConvention } from '#core/settlement-day.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
+import { workerDataOf } from '#services/platform/worker-data.ts';
 import { MpanTable, type MpanTableHandle } from './mpan-table.ts';
 import { type AccessResult, AccessStep } from './step.ts';
 import { applyMeteringPoint, applyRegistration } from './table-updates.ts';
@@ -44,7 +44,7 @@ export type TaskResult =
   | ({ kind: 'decide' } & AccessResult);
 
 const VALUE_BYTES_MAX = 256 * 1024;
-const data = workerData as WorkerData;
+const data = workerDataOf<WorkerData>();
 const step = new AccessStep({
   matrix: matrixFrom(data.matrix),
   convention: data.convention,

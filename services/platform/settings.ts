@@ -86,7 +86,7 @@ export function readSettings(
   const file = flags.config === undefined ? undefined : readFile(flags.config, all, faults);
   const values: Record<string, Value> = {};
   for (const [name, setting] of Object.entries(all)) {
-    values[name] = valueOf(name, setting, flags[name], environment, file, faults);
+    values[name] = settingValue(name, setting, flags[name], environment, file, faults);
   }
   for (const name of ['brokers', 'registry']) {
     if (values[name] === undefined)
@@ -151,7 +151,7 @@ function environmentName(name: string): string {
   return `MDR_${name.toUpperCase().replaceAll('-', '_')}`;
 }
 
-function valueOf(
+function settingValue(
   name: string,
   setting: Setting,
   flag: string | undefined,

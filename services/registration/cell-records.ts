@@ -8,9 +8,9 @@ import { deviceIdOf, exportMpanOf, importMpanOf } from '#fleet-sim/meter.ts';
 import { createPortfolio, fillPortfolio, type Portfolio } from '#fleet-sim/portfolio.ts';
 import type { World } from '#fleet-sim/world.ts';
 import { writeBytes, writeFixed, writeLong } from '#schemas/avro-binary.ts';
+import { euiBytes, MPAN_KEY_BYTES, writeMpanKey } from '#schemas/wire.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
 import { type FinishedBatch, type Lane, StepOutput } from '#services/platform/step-output.ts';
-import { euiBytes, MPAN_KEY_BYTES, writeMpanKey } from '#schemas/wire.ts';
 
 const REGISTRATION_BYTES_MAX = 256;
 const METERING_POINT_BYTES_MAX = 64;

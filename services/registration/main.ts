@@ -124,7 +124,9 @@ async function start(context: ServiceContext): Promise<RunningService> {
     applied = await applyFile(settings.own.file as string, context, settings.partitions);
   return {
     notReadyBecause: () =>
-      group.isSettled && [...loads.values()].every(({ isLoaded }) => isLoaded) ? undefined : 'the topics are being filled',
+      group.isSettled && [...loads.values()].every(({ isLoaded }) => isLoaded)
+        ? undefined
+        : 'the topics are being filled',
     status: () => ({
       partitions: group.partitions,
       loaded: [...loads.values()].filter(({ isLoaded }) => isLoaded).length,

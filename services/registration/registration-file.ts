@@ -11,7 +11,7 @@ import { parseDay } from '#core/settlement-day.ts';
 import type { TopicName } from '#schemas/topics.ts';
 import { euiBytes, WIRE_HEADER_BYTES, writeWireHeader } from '#schemas/wire.ts';
 import { nowMs } from '#services/platform/clock.ts';
-import { type DeadLetter, DEAD_VALUE_BYTES_MAX } from '#services/platform/kafka/dead-letter.ts';
+import { DEAD_VALUE_BYTES_MAX, type DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 
@@ -37,7 +37,11 @@ export async function applyFile(file: string, context: ServiceContext, partition
   const result: FileResult = { file, lines: 0, applied: 0, setAside: 0 };
   const waiting = new Map<string, { topic: TopicName; partition: number; rows: { mpan: number; value: Buffer }[] }>();
   const flush = async (key: string) => {
-    const { topic, partition, rows } = waiting.get(key) as { topic: TopicName; partition: number; rows: { mpan: number; value: Buffer }[] };
+    const { topic, partition, rows } = waiting.get(key) as {
+      topic: TopicName;
+      partition: number;
+      rows: { mpan: number; value: Buffer }[];
+    };
     waiting.delete(key);
     const builder = new BatchBuilder(BATCH_BYTES);
     for (const { mpan, value } of rows) {
@@ -48,7 +52,10 @@ export async function applyFile(file: string, context: ServiceContext, partition
     await outbox.send(topic, partition, builder.finish(), builder.count);
   };
   try {
-    for await (const line of createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY })) {
+    for await (const line of createInterface({
+      input: createReadStream(file, 'utf8'),
+      crlfDelay: Number.POSITIVE_INFINITY,
+    })) {
       result.lines++;
       if (line.trim() === '') continue;
       const parsed = parseLine(line, result.lines);
@@ -138,7 +145,8 @@ function parsePoint(row: Record<string, unknown>, mpan: number, sequence: number
   const faults = [
     device === undefined && `device is ${JSON.stringify(row.device)}, expected a Device ID as 00-DB-12-34-56-78-90-A0`,
     register === undefined && `register is ${JSON.stringify(row.register)}, expected one of ${REGISTERS.join(', ')}`,
-    generation === undefined && `generation is ${JSON.stringify(row.generation)}, expected one of ${GENERATIONS.join(', ')}`,
+    generation === undefined &&
+      `generation is ${JSON.stringify(row.generation)}, expected one of ${GENERATIONS.join(', ')}`,
     status === undefined && `status is ${JSON.stringify(row.status)}, expected one of ${SMI_STATUSES.join(', ')}`,
   ].filter((fault) => fault !== false);
   if (device === undefined || register === undefined || faults.length > 0) return { fault: faults.join('; ') };

@@ -1,9 +1,9 @@
-import { workerData } from 'piscina';
 import { type MatrixFile, matrixFrom } from '#core/matrix.ts';
 import type { Scenario } from '#fleet-sim/scenario.ts';
 import { compileWorld } from '#fleet-sim/world.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
 import type { FinishedBatch } from '#services/platform/step-output.ts';
+import { workerDataOf } from '#services/platform/worker-data.ts';
 import { CellRecords } from './cell-records.ts';
 
 export type WorkerData = { scenario: Scenario; matrix: MatrixFile; schemaIds: SchemaIds };
@@ -14,7 +14,7 @@ let records: CellRecords | undefined;
 
 /** The records of some cells of one partition. */
 export default function writeCells({ cells, partition, stampMs }: Task): TaskResult {
-  const { scenario, matrix, schemaIds } = workerData as WorkerData;
+  const { scenario, matrix, schemaIds } = workerDataOf<WorkerData>();
   records ??= new CellRecords(compileWorld(scenario, matrixFrom(matrix)), schemaIds);
   records.meteringPoints = 0;
   records.schedules = 0;

@@ -1,12 +1,12 @@
-import { DATA_SET, FIRST } from '#fleet-sim/arrivals.ts';
 import { DATA_DAY_MAX, DAYS, requestCounter } from '#core/request-counter.ts';
 import { executesOn, FREQUENCIES } from '#core/schedule.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
 import { rowOf, SCHEDULED } from '#core/trt-row.ts';
+import { DATA_SET, FIRST } from '#fleet-sim/arrivals.ts';
 import { newServiceRequest, REQUEST_KIND, SOURCE, writeMarker, writeServiceRequest } from '#schemas/service-request.ts';
 import { MPAN_KEY_BYTES, writeMpanKey, writeWireHeader } from '#schemas/wire.ts';
-import { tailKey } from '#services/platform/own-tail.ts';
 import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
+import { tailKey } from '#services/platform/own-tail.ts';
 import { type ExecutionOrder, placeOf } from './execution-order.ts';
 import { NO_WINDOW, type ScheduleColumns } from './schedule-table.ts';
 

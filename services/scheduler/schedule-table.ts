@@ -1,5 +1,5 @@
 import { FREQUENCIES } from '#core/schedule.ts';
-import { AvroReader } from '#schemas/avro-binary.ts';
+import type { AvroReader } from '#schemas/avro-binary.ts';
 
 /**
  * The schedules of one partition, flat in shared memory: 56 bytes a schedule and 8 an MPAN. One task of a partition

@@ -1,15 +1,21 @@
 import { spreadTimeMs } from '#core/schedule.ts';
-import { MalformedBinary } from '#schemas/avro-binary.ts';
-import { AvroReader } from '#schemas/avro-binary.ts';
+import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import { type ExecutionOrder, orderExecutions } from './execution-order.ts';
-import { type FanOut, type FannedOut, FanOutStep } from './fan-out.ts';
+import { type FannedOut, type FanOut, FanOutStep } from './fan-out.ts';
 import { applySchedules, ScheduleColumns, type ScheduleTable } from './schedule-table.ts';
 
 export type Task =
-  | { kind: 'apply'; partition: number; table: ScheduleTable; batches: ArrayBuffer; fromOffset: number; schemaId: number }
+  | {
+      kind: 'apply';
+      partition: number;
+      table: ScheduleTable;
+      batches: ArrayBuffer;
+      fromOffset: number;
+      schemaId: number;
+    }
   | { kind: 'fan-out'; partition: number; table: ScheduleTable; fanOut: FanOut };
 export type TaskResult =
   | { kind: 'apply'; table: ScheduleTable; schedules: number; deadLetters: DeadLetter[] }

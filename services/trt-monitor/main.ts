@@ -9,7 +9,13 @@ import type { Committed } from '#services/platform/kafka/intake.ts';
 import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
-import { type Breach, type LaneStart, type LaneState, PartitionMonitor, type ResponsesStart } from './partition-monitor.ts';
+import {
+  type Breach,
+  type LaneStart,
+  type LaneState,
+  PartitionMonitor,
+  type ResponsesStart,
+} from './partition-monitor.ts';
 import { TrtCounts, TrtTable } from './trt-counts.ts';
 import { measureTrts } from './trt-metrics.ts';
 

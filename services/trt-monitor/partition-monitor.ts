@@ -187,7 +187,10 @@ export class PartitionMonitor {
   }
 
   /** Where a restart reads each topic from. */
-  committable(): { lanes: { mode: number; offset: number; next: number; state: LaneState }[]; responses: ResponsesStart } {
+  committable(): {
+    lanes: { mode: number; offset: number; next: number; state: LaneState }[];
+    responses: ResponsesStart;
+  } {
     let oldestMs = Number.POSITIVE_INFINITY;
     const lanes = this.#lanes.map((lane, mode) => {
       const { offset, untilMs, known } = lane.checkpoints.atOrBefore(lane.done.low);

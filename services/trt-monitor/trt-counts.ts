@@ -87,7 +87,9 @@ export class TrtTable {
   readonly #seconds: Int32Array;
 
   constructor(matrix: Matrix = DEFAULT_MATRIX) {
-    this.#seconds = new Int32Array(SRV_SYMBOLS * GENERATION_SYMBOLS * MODES.length * SERVICES.length * ROLE_SYMBOLS).fill(-1);
+    this.#seconds = new Int32Array(
+      SRV_SYMBOLS * GENERATION_SYMBOLS * MODES.length * SERVICES.length * ROLE_SYMBOLS,
+    ).fill(-1);
     SRVS.forEach((_, symbol) => {
       const srv = matrix.srv.indexOf(symbol);
       if (srv < 0) return;
@@ -116,5 +118,7 @@ export class TrtTable {
 }
 
 function indexOf(srv: number, generation: number, mode: number, service: number, role: number): number {
-  return (((srv * GENERATION_SYMBOLS + generation) * MODES.length + mode) * SERVICES.length + service) * ROLE_SYMBOLS + role;
+  return (
+    (((srv * GENERATION_SYMBOLS + generation) * MODES.length + mode) * SERVICES.length + service) * ROLE_SYMBOLS + role
+  );
 }

@@ -84,12 +84,7 @@ function counter(name: string, help: string, values: Float64Array): void {
 
 type Sample = { labels: Record<string, string>; value: number };
 
-function growing(metric: {
-  name: string;
-  help: string;
-  labelNames: readonly string[];
-  values: () => Sample[];
-}): void {
+function growing(metric: { name: string; help: string; labelNames: readonly string[]; values: () => Sample[] }): void {
   new Counter({
     name: metric.name,
     help: metric.help,

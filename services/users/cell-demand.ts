@@ -6,7 +6,14 @@ import { fillDailyReads, fillDayReads } from '#fleet-sim/demand.ts';
 import { advanceStream, createStreams, type Stream, startStream } from '#fleet-sim/existing-load.ts';
 import { metersOfCell, networkOfCell } from '#fleet-sim/fleet.ts';
 import { hasExport } from '#fleet-sim/meter.ts';
-import { createPortfolio, exportSupplierOf, fillPortfolio, NOBODY, type Portfolio, supplierOf } from '#fleet-sim/portfolio.ts';
+import {
+  createPortfolio,
+  exportSupplierOf,
+  fillPortfolio,
+  NOBODY,
+  type Portfolio,
+  supplierOf,
+} from '#fleet-sim/portfolio.ts';
 import type { World } from '#fleet-sim/world.ts';
 
 /** One request that a User makes, before it has a position. Reused. */
@@ -161,4 +168,3 @@ function merged(daily: Arrivals, extra: Arrivals, day: number): Float64Array {
   while (e < extra.size) add(extra, e++, EXTRA);
   return Float64Array.from(asks);
 }
-

@@ -9,8 +9,21 @@ import { networkOfMeter } from '#fleet-sim/fleet.ts';
 import { deviceIdOf, exportMpanOf, HASH_CLASSES, importMpanOf } from '#fleet-sim/meter.ts';
 import type { World } from '#fleet-sim/world.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
-import { newServiceRequest, REQUEST_KIND, SOURCE, UNKNOWN_SRV, writeMarker, writeServiceRequest } from '#schemas/service-request.ts';
-import { codeIndex, newServiceResponse, RESPONSE_KIND, RESPONSE_SOURCE, readResponseHead } from '#schemas/service-response.ts';
+import {
+  newServiceRequest,
+  REQUEST_KIND,
+  SOURCE,
+  UNKNOWN_SRV,
+  writeMarker,
+  writeServiceRequest,
+} from '#schemas/service-request.ts';
+import {
+  codeIndex,
+  newServiceResponse,
+  RESPONSE_KIND,
+  RESPONSE_SOURCE,
+  readResponseHead,
+} from '#schemas/service-response.ts';
 import { euiBytes, MPAN_KEY_BYTES, WIRE_HEADER_BYTES, writeMpanKey } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import { Checkpoints } from '#services/platform/checkpoints.ts';
