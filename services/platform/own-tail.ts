@@ -1,7 +1,8 @@
 import type { Kafka } from 'kafkajs';
-import { AvroReader } from '#schemas/avro-binary.ts';
+import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { newServiceRequest, REQUEST_KIND, readServiceRequest } from '#schemas/service-request.ts';
 import { WIRE_HEADER_BYTES, wireSchemaId } from '#schemas/wire.ts';
+import { KafkaError } from './kafka/errors.ts';
 import { beginningOffsets, endOffsets, readPartitions } from './kafka/partition-reader.ts';
 import { BatchCursor } from './kafka/record-batch.ts';
 
@@ -11,8 +12,10 @@ export type OwnTail = {
   position: number;
   /** What its last MARKER says; undefined where there is none. */
   untilMs: number | undefined;
-  /** Requests that it has written behind that marker: they must not be written again. */
+  /** Requests of later instants that it has written all the same: they must not be written again. */
   sent: Set<string>;
+  /** The latest instant of these; before them all where there are none. */
+  sentUntilMs: number;
 };
 
 /** Looked at from the end backwards, in steps of so many records at first. */
@@ -35,44 +38,89 @@ export async function readOwnTail(
   schemaId: number,
 ): Promise<OwnTail> {
   const [ends, beginnings] = await Promise.all([endOffsets(kafka, topic), beginningOffsets(kafka, topic)]);
-  const [end, beginning] = [ends[partition], beginnings[partition]];
+  const [untilOffset, beginning] = [ends[partition], beginnings[partition]];
   for (let step = STEP_AT_FIRST; ; step *= 8) {
-    const fromOffset = Math.max(beginning, end - step);
-    const tail = await readFrom(kafka, topic, partition, fromOffset, end, source, schemaId);
-    if (tail.untilMs !== undefined || fromOffset === beginning) return tail;
+    const fromOffset = Math.max(beginning, untilOffset - step);
+    const fold = new OwnTailFold(source, schemaId);
+    if (fromOffset < untilOffset) {
+      await readPartitions(kafka, {
+        partitions: [{ topic, partition, fromOffset, untilOffset }],
+        onBatch: (batch) => fold.take(batch, fromOffset, untilOffset),
+      }).done;
+    }
+    if (fold.isComplete || fromOffset === beginning) return fold.tail();
   }
 }
 
-async function readFrom(
-  kafka: Kafka,
-  topic: string,
-  partition: number,
-  fromOffset: number,
-  untilOffset: number,
-  source: number,
-  schemaId: number,
-): Promise<OwnTail> {
-  const tail: OwnTail = { position: 0, untilMs: undefined, sent: new Set() };
-  if (fromOffset >= untilOffset) return tail;
-  const cursor = new BatchCursor();
-  const reader = new AvroReader();
-  const request = newServiceRequest();
-  await readPartitions(kafka, {
-    partitions: [{ topic, partition, fromOffset, untilOffset }],
-    onBatch(batch) {
+/** What a source wrote, record by record in the order of the log, of which the beginning may be missing. */
+export class OwnTailFold {
+  readonly #source: number;
+  readonly #schemaId: number;
+  readonly #cursor = new BatchCursor();
+  readonly #reader = new AvroReader();
+  readonly #request = newServiceRequest();
+  /** Requests later than the last marker says, by key, in the order of their instants. */
+  readonly #sent = new Map<string, number>();
+  #position = 0;
+  #untilMs: number | undefined;
+  /** Everything written before the first record that was looked at lies before this instant, or at it. */
+  #missedUntilMs = Number.POSITIVE_INFINITY;
+
+  constructor(source: number, schemaId: number) {
+    this.#source = source;
+    this.#schemaId = schemaId;
+  }
+
+  /** Whether nothing that is missing could be later than the last marker says. */
+  get isComplete(): boolean {
+    return this.#untilMs !== undefined && this.#missedUntilMs <= this.#untilMs;
+  }
+
+  take(batch: Buffer, fromOffset = 0, untilOffset = Number.POSITIVE_INFINITY): void {
+    const cursor = this.#cursor;
+    try {
       cursor.open(batch, fromOffset, untilOffset);
-      while (cursor.next()) {
-        if (wireSchemaId(cursor.buffer, cursor.valueAt, cursor.valueLength) !== schemaId) continue;
-        reader.open(cursor.buffer, cursor.valueAt + WIRE_HEADER_BYTES, cursor.valueAt + cursor.valueLength);
-        readServiceRequest(reader, request);
-        if (request.source !== source || request.position < tail.position) continue;
-        tail.position = request.position;
-        if (request.kind === REQUEST_KIND.marker) {
-          tail.untilMs = request.receivedMs;
-          tail.sent.clear();
-        } else tail.sent.add(tailKey(request.receivedMs, request.mpan, request.counter));
-      }
-    },
-  }).done;
-  return tail;
+      while (cursor.next()) this.#takeRecord();
+    } catch (error) {
+      // Of another source: those who read the lane set it aside.
+      if (!(error instanceof KafkaError)) throw error;
+    }
+  }
+
+  tail(): OwnTail {
+    return {
+      position: this.#position,
+      untilMs: this.#untilMs,
+      sent: new Set(this.#sent.keys()),
+      sentUntilMs: Math.max(Number.NEGATIVE_INFINITY, ...new Set(this.#sent.values())),
+    };
+  }
+
+  #takeRecord(): void {
+    const { buffer, valueAt, valueLength } = this.#cursor;
+    const request = this.#request;
+    if (wireSchemaId(buffer, valueAt, valueLength) !== this.#schemaId) return;
+    try {
+      readServiceRequest(this.#reader.open(buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength), request);
+    } catch (error) {
+      if (!(error instanceof MalformedBinary)) throw error;
+      return;
+    }
+    const { source, position, kind, receivedMs, mpan, counter } = request;
+    if (source !== this.#source || position < this.#position) return;
+    this.#position = position;
+    if (kind !== REQUEST_KIND.marker) {
+      this.#missedUntilMs = Math.min(this.#missedUntilMs, receivedMs);
+      this.#sent.set(tailKey(receivedMs, mpan, counter), receivedMs);
+      return;
+    }
+    // In the middle of an instant a marker speaks of the one before: requests of this instant stand before it, and
+    // before it only.
+    this.#missedUntilMs = Math.min(this.#missedUntilMs, receivedMs + 1);
+    this.#untilMs = receivedMs;
+    for (const [key, atMs] of this.#sent) {
+      if (atMs > receivedMs) break;
+      this.#sent.delete(key);
+    }
+  }
 }

@@ -43,6 +43,7 @@ type PartitionScheduler = {
   place: number;
   position: number;
   sent: Set<string>;
+  sentUntilMs: number;
   executions: number;
   lag: number;
   markedWallMs: number;
@@ -84,6 +85,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       place: -1,
       position: tail.position,
       sent: tail.sent,
+      sentUntilMs: tail.sentUntilMs,
       executions: 0,
       lag: 0,
       markedWallMs: 0,
@@ -97,24 +99,28 @@ async function start(context: ServiceContext): Promise<RunningService> {
       ['schedules'],
       partition,
       async ({ batches }) => {
-        // In the middle of an instant the order must stay as it is.
-        while (of.place >= 0 && !of.isLost) await sleep(IDLE_MS);
         const joined = joinBatches(batches);
-        const task: Task = {
-          kind: 'apply',
-          partition,
-          table: of.table,
-          batches: joined,
-          fromOffset: 0,
-          schemaId: schemaIds.schedules,
-        };
-        await inTurn(of, async () => {
-          const result = await pool.run({ ...task, table: of.table }, [joined]);
-          if (result.kind !== 'apply') return;
+        const apply = async () => {
+          // In the middle of an instant the order must stay as it is. Asked in turn: a fan-out before may have stopped there.
+          if (of.place >= 0 && !of.isLost) return false;
+          const result = await pool.run(
+            {
+              kind: 'apply',
+              partition,
+              table: of.table,
+              batches: joined,
+              fromOffset: 0,
+              schemaId: schemaIds.schedules,
+            },
+            [joined],
+          );
+          if (result.kind !== 'apply') return true;
           of.table = result.table;
           of.schedules = result.schedules;
           await setAside(result.deadLetters);
-        });
+          return true;
+        };
+        while (!(await inTurn(of, apply))) await sleep(IDLE_MS);
       },
       fail,
     );
@@ -175,7 +181,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     of.position = position;
     of.executions += executions;
     of.lag += executions;
-    if (of.sent.size > 0 && place < 0) of.sent = new Set();
+    if (of.sent.size > 0 && reachedMs >= of.sentUntilMs) of.sent = new Set();
     return reachedMs < untilMs;
   }
 

@@ -1,5 +1,7 @@
-import { FREQUENCIES } from '#core/schedule.ts';
-import type { AvroReader } from '#schemas/avro-binary.ts';
+import { ROLES, SERVICES, SRVS } from '#core/matrix.ts';
+import { FREQUENCIES, OFFSET_DAYS_MIN } from '#core/schedule.ts';
+import { DAY_MAX, DAY_MS } from '#core/settlement-day.ts';
+import { type AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 
 /**
  * The schedules of one partition, flat in shared memory: 56 bytes a schedule and 8 an MPAN. One task of a partition
@@ -15,6 +17,8 @@ export const NO_WINDOW = -32_768;
 /** A day beyond all others: a schedule without an end. */
 const FOR_EVER = 2 ** 31 - 1;
 const HEADER_BYTES = 64;
+/** Their numbers in the list tell the executions of one MPAN apart. */
+const SCHEDULES_ON_MPAN_MAX = 255;
 const CAPACITY_AT_FIRST = 1024;
 
 /** The columns of a table as typed arrays over its memory; cheap to make, so a task makes its own. */
@@ -92,6 +96,10 @@ export class ScheduleColumns {
     return this.used === this.table.capacity;
   }
 
+  beginVersions(version: number): void {
+    this.#header[2] = version;
+  }
+
   /** Deletes all schedules on an MPAN. */
   clear(mpan: number): void {
     const slot = this.#slotOf(mpan);
@@ -118,7 +126,7 @@ export class ScheduleColumns {
   /** Twice the room, without what was deleted. */
   grown(): ScheduleColumns {
     const capacity = Math.max(CAPACITY_AT_FIRST, this.live * 2);
-    const larger = new ScheduleColumns(createScheduleTable(capacity));
+    const larger = new ScheduleColumns(emptyTable(capacity));
     for (let from = 0; from < this.used; from++) {
       if (this.mpan[from] === 0) continue;
       const to = larger.add(this.mpan[from]);
@@ -159,35 +167,93 @@ export class ScheduleColumns {
   }
 }
 
-export function createScheduleTable(capacity = CAPACITY_AT_FIRST): ScheduleTable {
+/** An empty table. Its versions are those of no other table of this process: an order is made for a version. */
+export function createScheduleTable(): ScheduleTable {
+  const table = emptyTable(CAPACITY_AT_FIRST);
+  new ScheduleColumns(table).beginVersions(++tablesCreated * VERSIONS_A_TABLE);
+  return table;
+}
+
+function emptyTable(capacity: number): ScheduleTable {
   return { memory: new SharedArrayBuffer(ScheduleColumns.bytes(capacity)), capacity };
 }
 
+let tablesCreated = 0;
+/** Changes that a table can see. 2^21 tables have as many each within the integers of a double. */
+const VERSIONS_A_TABLE = 2 ** 32;
+
 /**
  * Applies one value of the topic schedules (schedule-list.avsc); returns the table, which is another where it had to
- * grow. `timeOf` gives the time of day of a schedule that names none: the DCC spreads them. Throws MalformedBinary.
+ * grow. `timeOf` gives the time of day of a schedule that names none: the DCC spreads them. Throws MalformedBinary, and
+ * has changed nothing then.
  */
 export function applySchedules(
   columns: ScheduleColumns,
   reader: AvroReader,
   timeOf: (id: number) => number,
 ): ScheduleColumns {
+  const from = reader.at;
+  checkSchedules(reader);
+  reader.at = from;
   let table = columns;
   const mpan = reader.long();
   reader.skipLong();
   table.clear(mpan);
   let serial = 0;
-  for (let count = reader.long(); count !== 0; count = reader.long()) {
-    if (count < 0) {
-      count = -count;
-      reader.skipLong();
-    }
+  for (let count = blockLength(reader); count > 0; count = blockLength(reader)) {
     for (let k = 0; k < count; k++) {
       if (table.isFull) table = table.grown();
-      readSchedule(table, table.add(mpan), reader, timeOf, serial++ & 255);
+      readSchedule(table, table.add(mpan), reader, timeOf, serial++);
     }
   }
   return table;
+}
+
+/** Reads a value to its end without keeping any of it: what cannot be used must not have changed half of a table. */
+function checkSchedules(reader: AvroReader): void {
+  within('mpan', reader.long(), 1e12, 1e13 - 1);
+  reader.skipLong();
+  let schedules = 0;
+  for (let count = blockLength(reader); count > 0; count = blockLength(reader)) {
+    schedules += count;
+    within('the number of schedules', schedules, 0, SCHEDULES_ON_MPAN_MAX);
+    for (let k = 0; k < count; k++) {
+      within('id', reader.long(), 0, Number.MAX_SAFE_INTEGER);
+      reader.skip(16);
+      within('role', reader.int(), 0, ROLES.length);
+      within('service', reader.int(), 0, SERVICES.length - 1);
+      within('srv', reader.int(), 0, SRVS.length);
+      within('frequency', reader.int(), 0, FREQUENCIES.length - 1);
+      within('startDay', reader.int(), -DAY_MAX, DAY_MAX);
+      if (isPresent(reader)) reader.int();
+      if (isPresent(reader)) within('executionTimeMs', reader.int(), 0, DAY_MS - 1);
+      if (!isPresent(reader)) continue;
+      for (const side of ['start', 'end']) {
+        within(`window.${side}OffsetDays`, reader.int(), OFFSET_DAYS_MIN, 0);
+        within(`window.${side}TimeMs`, reader.int(), 0, DAY_MS);
+      }
+    }
+  }
+  if (reader.at !== reader.end) throw new MalformedBinary(`${reader.end - reader.at} bytes behind the last field`);
+}
+
+function within(field: string, value: number, min: number, max: number): void {
+  if (value < min || value > max) throw new MalformedBinary(`${field} is ${value}, expected ${min} to ${max}`);
+}
+
+/** Which branch of a union of null and something. */
+function isPresent(reader: AvroReader): boolean {
+  const branch = reader.int();
+  within('the branch of a union', branch, 0, 1);
+  return branch === 1;
+}
+
+/** Items of an array's next block, 0 behind its last. */
+function blockLength(reader: AvroReader): number {
+  const count = reader.long();
+  if (count >= 0) return count;
+  reader.skipLong();
+  return -count;
 }
 
 function readSchedule(
@@ -208,7 +274,7 @@ function readSchedule(
   table.role[at] = reader.int();
   table.service[at] = reader.int();
   table.srv[at] = reader.int();
-  table.frequency[at] = Math.min(reader.int(), FREQUENCIES.length - 1);
+  table.frequency[at] = reader.int();
   table.startDay[at] = reader.int();
   table.endDay[at] = reader.int() === 0 ? FOR_EVER : reader.int();
   table.timeMs[at] = reader.int() === 0 ? timeOf(table.id[at]) : reader.int();
