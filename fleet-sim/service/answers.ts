@@ -167,7 +167,8 @@ export class Answers {
     const pool = this.#pool;
     const { clock } = this.#options;
     const dueWallMs = pool.dueWallMs[request];
-    if (!clock.isPaced) return Math.max(0, pool.takenWallMs[request] - dueWallMs);
+    // What was in quarantine meanwhile had no wall time of its own there: nothing can be said.
+    if (!clock.isPaced) return pool.quarantinedMs[request] > 0 ? 0 : Math.max(0, pool.takenWallMs[request] - dueWallMs);
     const modelledMs = atMs - pool.receivedMs[request];
     return Math.max(0, wallMs - dueWallMs - modelledMs / clock.speed);
   }

@@ -47,7 +47,12 @@ export async function measureJoin(
     const prefix = `join-${process.pid}.`;
     const world = joinWorld(shape);
     const given = { ...kafka, prefix, world, schemaIds: await registerSchemas(kafka.registryUrl) };
-    await prepareJoin(createKafka(kafka.brokers, 'mdr-bench', createLog('bench', 'warn')), prefix, world, given.schemaIds);
+    await prepareJoin(
+      createKafka(kafka.brokers, 'mdr-bench', createLog('bench', 'warn')),
+      prefix,
+      world,
+      given.schemaIds,
+    );
     progress('  topics filled');
     const ours: PeerPass[] = [];
     const peers: PeerResult[] = [];

@@ -1,4 +1,6 @@
 import { accessControl } from './access-control.ts';
+import { measureJoin } from './join.ts';
+import { runAccessControl } from './join-ours.ts';
 import { type Measurement, progress } from './measure.ts';
 import { meterReads } from './meter-reads.ts';
 import { planGbDay, planLinear } from './plan-day.ts';
@@ -9,6 +11,7 @@ const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
   'plan-linear': planLinear,
   'access-control': accessControl,
   'meter-reads': meterReads,
+  join: () => measureJoin(runAccessControl),
 };
 
 const names = process.argv.slice(2);

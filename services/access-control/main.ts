@@ -31,7 +31,14 @@ const LANE = { tables: 0, onDemand: 1, scheduled: 2 } as const;
 /** Fetches of one lane that wait for their turn; beyond it the lane is paused. */
 const WAITING_MAX = { [ON_DEMAND]: 16, [SCHEDULED]: 2 } as const;
 
-type Lane = { next: number; acknowledged: number; seen: number[]; seenAcknowledged: number[] };
+type Lane = {
+  next: number;
+  seen: number[];
+  /** Behind the last batch whose outputs, and those of all before it, are acknowledged. */
+  acknowledged: number;
+  seenAcknowledged: number[];
+  settled: Promise<void>;
+};
 type Partition = {
   partition: number;
   table: MpanTableHandle;
@@ -127,12 +134,14 @@ async function start(context: ServiceContext): Promise<RunningService> {
       outbox.send(topic, partition, new Uint8Array(batch), records),
     );
     sent.push(setAside(result.deadLetters));
-    // The next batch is decided while this one's outputs travel; acknowledgements of one lane come in order.
-    Promise.all(sent).then(() => {
+    // The next batch is decided while this one's outputs travel. They go to several partitions and may be acknowledged
+    // before an earlier batch's are: what may be committed waits for both.
+    lane.settled = Promise.all([lane.settled, ...sent]).then(() => {
       lane.acknowledged = result.nextOffset;
       lane.seenAcknowledged = result.seen;
       resumePaused();
-    }, fail);
+    });
+    lane.settled.catch(fail);
     resumePaused();
   }
 
@@ -196,6 +205,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       mpans: total(partitions, ({ mpans }) => mpans),
       tableBytes: total(partitions, ({ bytes }) => bytes),
       users: users.version,
+      pendingBytes: outbox.pendingBytes,
       decided: Object.fromEntries(FACTS.map(({ fact }, k) => [fact, byFact[k]]).filter(([, count]) => count !== 0)),
       duplicates,
       lag: group.lag(),
@@ -219,7 +229,7 @@ function laneOfMode(mode: number): number {
 function laneOf(committed: Committed | undefined): Lane {
   const offset = committed?.offset ?? 0;
   const seen = committed === undefined ? [] : (JSON.parse(committed.metadata) as { seen: number[] }).seen;
-  return { next: offset, acknowledged: offset, seen, seenAcknowledged: seen };
+  return { next: offset, seen, acknowledged: offset, seenAcknowledged: seen, settled: Promise.resolve() };
 }
 
 function share(records: UserRecord[], { version }: SharedUsers): SharedUsers {

@@ -24,6 +24,7 @@ type Partition = {
   state: AnomalyPartition;
   /** Of everything taken up to here the outputs are acknowledged. */
   checkpoint: AnomalyCheckpoint;
+  settled: Promise<void>;
 };
 
 async function start(context: ServiceContext): Promise<RunningService> {
@@ -59,7 +60,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       await userFeed.restored;
       const from = checkpointOf(committed.get(CHECKS));
       const state = new AnomalyPartition(partition, settings.partitions, directory, from);
-      partitions.set(partition, { state, checkpoint: state.checkpoint() });
+      partitions.set(partition, { state, checkpoint: state.checkpoint(), settled: Promise.resolve() });
     },
     lost(partition) {
       partitions.delete(partition);
@@ -77,11 +78,13 @@ async function start(context: ServiceContext): Promise<RunningService> {
         outbox.send(topic, to, new Uint8Array(batch), records),
       );
       sent.push(setAside(result.deadLetters));
-      Promise.all(sent).then(() => {
+      // Outputs go to many partitions: a later task's may be acknowledged before an earlier one's.
+      of.settled = Promise.all([of.settled, ...sent]).then(() => {
         of.checkpoint = checkpoint;
         for (const one of paused) group.resume(CHECKS, one);
         paused.clear();
-      }, fail);
+      });
+      of.settled.catch(fail);
       return true;
     },
     committable: () =>
