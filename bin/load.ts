@@ -34,6 +34,9 @@ time, lag, rates, processor time and memory beside it.
   --processes LIST   processes of a service, as access-control=2,fleet-sim=2 [1 of each]
   --workers N        threads of each service's worker pool [1]
   --brokers LIST     Kafka to use (or KAFKA_BROKERS); with --registry URL (or SCHEMA_REGISTRY_URL)
+  --prefix P         what stands before the names of topics and groups [mdr-RUN., another for each run]
+  --given LIST       services that run already on these topics, by the URLs of their health as http://127.0.0.1:9464:
+                     none of their kind is started, and they are not ended
   --audit            audits the run's topics at the end, as 'mdr audit' does; its faults make the exit code 1
   --out DIR          where the report goes (mdr-report/load-SCENARIO unless given), with the services' logs
   --json             prints the report as JSON and nothing else
@@ -72,6 +75,8 @@ export async function run(argv: string[]): Promise<number> {
       workers: { type: 'string', default: '1' },
       brokers: { type: 'string' },
       registry: { type: 'string' },
+      prefix: { type: 'string' },
+      given: { type: 'string', default: '' },
       audit: { type: 'boolean', default: false },
       out: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -115,6 +120,8 @@ export async function run(argv: string[]): Promise<number> {
         processes,
         workers,
         runId,
+        ...(values.prefix === undefined ? {} : { prefix: values.prefix }),
+        given: values.given.split(',').filter((url) => url !== ''),
         directory,
         ...(durationMs === undefined ? {} : { durationMs }),
         signal: stopping.signal,

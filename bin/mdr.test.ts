@@ -8,6 +8,7 @@ import matrixFile from '#core/matrices/mp162-v0.4.json' with { type: 'json' };
 import { GENERATIONS, MODES, ROLES, SERVICES } from '#core/matrix.ts';
 
 const MDR = fileURLToPath(new URL('mdr', import.meta.url));
+const COMMANDS = ['plan', 'ask', 'scenarios', 'matrix', 'load', 'serve', 'topics', 'kafka', 'audit'];
 const folder = mkdtempSync(join(tmpdir(), 'mdr-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -20,8 +21,7 @@ describe('mdr', () => {
   test('without a command says what there is, and that one was expected', () => {
     const { status, stdout } = overview;
     expect(status).toBe(2);
-    for (const command of ['plan', 'ask', 'scenarios', 'matrix', 'kafka'])
-      expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+    for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   });
 
   test.each([['--help'], ['help']])('%s is the same, asked for', (option) => {
@@ -34,21 +34,18 @@ describe('mdr', () => {
     expect(mdr('--version')).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  test.each(['plan', 'ask', 'scenarios', 'matrix', 'kafka'])(
-    '%s --help names its options and gives examples',
-    (command) => {
-      const { status, stdout, stderr } = mdr(command, '--help');
-      expect([status, stderr]).toEqual([0, '']);
-      expect(stdout).toMatch(new RegExp(`^Usage: mdr ${command} `));
-      expect(stdout).toMatch(/^Examples:\n {2}mdr /m);
-    },
-  );
+  test.each(COMMANDS)('%s --help names its options and gives examples', (command) => {
+    const { status, stdout, stderr } = mdr(command, '--help');
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(new RegExp(`^Usage: mdr ${command} `));
+    expect(stdout).toMatch(/^Examples:\n {2}mdr /m);
+  });
 
   test.each(['nosuch', 'constructor'])('%s is no command: exit code 2 and the ones that are', (command) => {
     const { status, stdout, stderr } = mdr(command);
     expect([status, stdout]).toEqual([2, '']);
     expect(stderr).toBe(
-      `mdr ${command}: There is no command ${command}; there are plan, ask, scenarios, matrix, kafka\nRun 'mdr --help' to see what it takes.\n`,
+      `mdr ${command}: There is no command ${command}; there are ${COMMANDS.join(', ')}\nRun 'mdr --help' to see what it takes.\n`,
     );
   });
 

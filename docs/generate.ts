@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { FACTS } from '#core/access-control.ts';
 import { ERRORS } from '#core/errors.ts';
@@ -6,6 +6,16 @@ import { DEFAULT_MATRIX, matrixRows } from '#core/matrix.ts';
 import { RESPONSE_CODES } from '#core/response-codes.ts';
 import { METRICS } from '#load-tests/plan/threshold.ts';
 import { SCENARIO_SCHEMA } from '#load-tests/scenario/schema.ts';
+import {
+  PARTITIONS_ALLOWED,
+  PARTITIONS_DEFAULT,
+  schemaText,
+  TOPICS,
+  type TopicName,
+  topicSettings,
+} from '#schemas/topics.ts';
+import { COMMON_SETTINGS, type Setting } from '#services/platform/settings.ts';
+import { SERVICES } from '../bin/serve.ts';
 
 /** Pages and files that are made from the code: path from the project's root, and text. */
 export function generatedFiles(): Record<string, string> {
@@ -13,6 +23,8 @@ export function generatedFiles(): Record<string, string> {
     'docs/reference/scenario.md': scenarioPage(),
     'docs/reference/matrix.md': matrixPage(),
     'docs/reference/codes.md': codesPage(),
+    'docs/reference/topics.md': topicsPage(),
+    'docs/reference/services.md': servicesPage(),
     'load-tests/scenario.schema.json': `${JSON.stringify(SCENARIO_SCHEMA, null, 2)}\n`,
   };
 }
@@ -157,6 +169,127 @@ ${errors.join('\n')}
 
 Exit codes of \`mdr plan\`: 0 every threshold holds, 1 one is broken, 2 bad input, 3 could not run, 4 undecided.
 `;
+}
+
+type AvroField = { name: string; type: AvroType; doc: string };
+type AvroType =
+  | string
+  | AvroType[]
+  | {
+      type: string;
+      name?: string;
+      doc?: string;
+      symbols?: string[];
+      items?: AvroType;
+      fields?: AvroField[];
+      logicalType?: string;
+    };
+
+function topicsPage(): string {
+  const rows = (Object.keys(TOPICS) as TopicName[]).map((name) => {
+    const { key, schema } = TOPICS[name];
+    const settings = Object.entries(topicSettings(name)).map(([setting, value]) => `${setting}=${value}`);
+    return `| \`${name}\` | ${key} | [${schema}](#${schema}) | ${settings.join(', ')} |`;
+  });
+  const schemas = [...new Map(Object.entries(TOPICS).map(([name, { schema }]) => [schema, name as TopicName]))];
+  return `# Topics and their values
+
+${MADE} Declared in \`schemas/topics.ts\` and \`schemas/*.avsc\`; \`mdr topics\` creates them and registers the schemas.
+A topic's name has the platform's prefix before it (\`mdr.\` unless set otherwise). All topics have the same number of
+partitions, ${PARTITIONS_DEFAULT} unless set (${PARTITIONS_ALLOWED.join(', ')}). A key is 13 digits of an MPAN, 16 hexadecimal digits (upper case) of
+a User's EUI-64, or \`run\`; a record goes where Kafka's default partitioner puts its key. MARKER records have no key.
+Values are in Confluent's wire format: a zero byte, the schema's id in four bytes, Avro.
+
+| topic | key | value | settings |
+|---|---|---|---|
+${rows.join('\n')}
+
+${schemas.map(([, topic]) => schemaPart(topic)).join('\n')}`;
+}
+
+function schemaPart(topic: TopicName): string {
+  const schema = JSON.parse(schemaText(topic)) as { name: string; doc: string; fields: AvroField[] };
+  const rows: string[] = [];
+  listFields(schema.fields, '', rows);
+  return `## ${TOPICS[topic].schema}
+
+${schema.doc}
+
+| field | type | what it is |
+|---|---|---|
+${rows.join('\n')}
+`;
+}
+
+function listFields(fields: readonly AvroField[], path: string, rows: string[]): void {
+  for (const { name, type, doc } of fields) {
+    rows.push(`| \`${path}${name}\` | ${cell(typeText(type))} | ${cell(doc)}${enumText(type)} |`);
+    const inner = recordIn(type);
+    if (inner?.fields !== undefined) listFields(inner.fields, `${path}${name}.`, rows);
+  }
+}
+
+function recordIn(type: AvroType): { fields?: AvroField[] } | undefined {
+  if (typeof type === 'string') return undefined;
+  if (Array.isArray(type)) return type.map(recordIn).find((one) => one !== undefined);
+  return type.fields !== undefined ? type : type.items === undefined ? undefined : recordIn(type.items);
+}
+
+function typeText(type: AvroType): string {
+  if (typeof type === 'string') return type.replace('mdr.', '');
+  if (Array.isArray(type)) return type.map(typeText).join(' or ');
+  if (type.items !== undefined) return `list of ${typeText(type.items)}`;
+  return type.name ?? type.logicalType ?? type.type;
+}
+
+function enumText(type: AvroType): string {
+  if (typeof type === 'string' || Array.isArray(type) || type.symbols === undefined) return '';
+  return cell(` (${type.symbols.join(', ')}) ${type.doc ?? ''}`);
+}
+
+function servicesPage(): string {
+  const parts = SERVICES.map(({ name, summary, settings }) => {
+    const own = Object.keys(settings).length === 0 ? '' : `\n\n${settingsTable(settings)}`;
+    return `## ${name}\n\n\`mdr serve ${name}\`: ${summary}.${own}\n\n${metricsTable(name)}`;
+  });
+  return `# Services
+
+${MADE} Each is a process, \`mdr serve NAME\`; any number of one kind share its partitions. How they work together stands
+in [the stream](../internals/stream.md), how to run them in [operating the services](../operate/services.md).
+
+## Settings of every service
+
+A flag goes before an environment variable, a variable before a key of the YAML file given by \`--config\`.
+
+${settingsTable(COMMON_SETTINGS)}
+
+${parts.join('\n\n')}
+`;
+}
+
+function settingsTable(settings: Readonly<Record<string, Setting>>): string {
+  const rows = Object.entries(settings).map(([name, { doc, default: usual, choices, environment }]) => {
+    const variables = [`MDR_${name.toUpperCase().replaceAll('-', '_')}`, environment].filter(
+      (one) => one !== undefined,
+    );
+    const values = choices === undefined ? '' : ` One of ${choices.join(', ')}.`;
+    return `| \`--${name}\` | ${cell(doc)}${values} | ${usual === undefined ? '' : `\`${usual}\``} | ${variables.map((one) => `\`${one}\``).join(' ')} |`;
+  });
+  return `| setting | what it is | default | environment |\n|---|---|---|---|\n${rows.join('\n')}`;
+}
+
+/** A metric is named and explained where it is registered: read off the sources of the service. */
+function metricsTable(service: string): string {
+  const folder = service === 'fleet-sim' ? 'fleet-sim/service' : `services/${service}`;
+  const files = globSync(`${folder}/*.ts`, { cwd: fileURLToPath(ROOT) }).sort();
+  const found = new Map<string, string>();
+  for (const file of files) {
+    const text = readFileSync(new URL(file, ROOT), 'utf8');
+    const named = /'(mdr_[a-z_]+)',\s*(?:help:\s*)?(['"])((?:(?!\2).)+)\2/g;
+    for (const [, name, , help] of text.matchAll(named)) found.set(name, help);
+  }
+  const rows = [...found].sort().map(([name, help]) => `| \`${name}\` | ${cell(help)} |`);
+  return `| metric | what it is |\n|---|---|\n${rows.join('\n')}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,4 +1,4 @@
-import type { Admin, Kafka } from 'kafkajs';
+import type { Admin, Kafka } from '#services/platform/kafka/client.ts';
 import {
   PEER_OUTPUTS,
   type PeerPass,
@@ -44,15 +44,11 @@ export async function measureJoin(
 ): Promise<Measurement[]> {
   const kafka = await provideKafka({ onProgress: progress });
   try {
+    const client = createKafka(kafka.brokers, 'mdr-bench', createLog('bench', 'warn'));
     const prefix = `join-${process.pid}.`;
     const world = joinWorld(shape);
     const given = { ...kafka, prefix, world, schemaIds: await registerSchemas(kafka.registryUrl) };
-    await prepareJoin(
-      createKafka(kafka.brokers, 'mdr-bench', createLog('bench', 'warn')),
-      prefix,
-      world,
-      given.schemaIds,
-    );
+    await prepareJoin(client, prefix, world, given.schemaIds);
     progress('  topics filled');
     const ours: PeerPass[] = [];
     const peers: PeerResult[] = [];
@@ -61,6 +57,7 @@ export async function measureJoin(
       peers.push(checked('Kafka Streams', world, await runPeer(given)));
       progress(`  run ${run + 1}: ${ours[run].perCpuSecond} and ${peers[run].perCpuSecond} SR a CPU-second`);
     }
+    await deleteTopics(client, prefix);
     return rowsOf(ours, peers);
   } finally {
     await kafka.stop();
@@ -77,6 +74,15 @@ export async function prepareJoin(kafka: Kafka, prefix: string, world: JoinWorld
   const producer = await createRawProducer(kafka);
   await fillJoinTopics(world, prefix, schemaIds, producer);
   await producer.disconnect();
+}
+
+/** Half a gigabyte that a broker which goes on running need not keep. */
+async function deleteTopics(kafka: Kafka, prefix: string): Promise<void> {
+  const admin = kafka.admin();
+  await admin.connect();
+  const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(prefix));
+  await admin.deleteTopics({ topics });
+  await admin.disconnect();
 }
 
 function runPeer({ brokers, prefix, world, schemaIds }: Omit<JoinRun, 'run' | 'registryUrl'>): Promise<PeerResult> {

@@ -14,7 +14,8 @@ export type ServiceProcess = {
   pid: number;
   url: string;
   log: string;
-  child: ChildProcess;
+  /** Undefined where the service ran before: it is asked, and not ended. */
+  child: ChildProcess | undefined;
   /** Set once the process has ended. */
   exit: { code: number | null; signal: NodeJS.Signals | null } | undefined;
 };
@@ -85,6 +86,14 @@ export async function startService(options: StartOptions): Promise<ServiceProces
   return started;
 }
 
+/** A service that runs already, by the URL of its health. Throws COULD_NOT_RUN where nothing answers there. */
+export async function givenService(url: string): Promise<ServiceProcess> {
+  const given = { name: url, pid: -1, url, log: `the log of ${url}`, child: undefined, exit: undefined };
+  const status = await statusOf(given);
+  if (typeof status?.service !== 'string') throw new MdrError('COULD_NOT_RUN', `no service answers at ${url}/status`);
+  return { ...given, name: status.service, pid: Number(status.pid) };
+}
+
 /** Waits until a service can take work. Throws COULD_NOT_RUN where it ends instead, or takes longer. */
 export async function untilReady(service: ServiceProcess, withinMs: number): Promise<void> {
   const endMs = nowMs() + withinMs;
@@ -114,12 +123,14 @@ export async function statusOf(service: ServiceProcess): Promise<Record<string, 
   }
 }
 
-/** Ends a service in order; by force when it does not end in time. Returns its exit code. */
+/** Ends a service that was started here, by force when it does not end in time. Returns its exit code. */
 export async function endService(service: ServiceProcess): Promise<number | null> {
-  if (service.exit === undefined) service.child.kill('SIGTERM');
+  const { child } = service;
+  if (child === undefined) return null;
+  if (service.exit === undefined) child.kill('SIGTERM');
   const endMs = nowMs() + END_WITHIN_MS;
   while (service.exit === undefined && nowMs() < endMs) await sleep(READY_LOOK_EVERY_MS / 4);
-  if (service.exit === undefined) service.child.kill('SIGKILL');
+  if (service.exit === undefined) child.kill('SIGKILL');
   while (service.exit === undefined) await sleep(READY_LOOK_EVERY_MS / 4);
   return (service.exit as { code: number | null }).code;
 }

@@ -13,7 +13,7 @@ import { ensureTopics } from '#services/platform/kafka/topics.ts';
 import type { ProvidedKafka } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
 import { encodeRun, RUN_PARTITION, type RunRecord } from '#services/platform/run-record.ts';
-import { endService, type ServiceProcess, startService, statusOf, untilReady } from './processes.ts';
+import { endService, givenService, type ServiceProcess, startService, statusOf, untilReady } from './processes.ts';
 import { type Sample, takeSample } from './sample.ts';
 
 export type LoadOptions = {
@@ -25,14 +25,20 @@ export type LoadOptions = {
   /** Processes of each service, by name; one unless told. */
   processes: Record<string, number>;
   workers: number;
+  /** Settings of every service. */
+  settings?: Record<string, string | number>;
   runId: string;
+  /** Before the names of topics and groups; another for each run unless told. */
+  prefix?: string;
+  /** URLs of services that run already on these topics: none of their kind is started, and they are not ended. */
+  given?: string[];
   directory: string;
   /** Ends the run after so much wall time. */
   durationMs?: number;
   signal?: AbortSignal;
   onProgress(progress: LoadProgress): void;
-  /** Called once the run is under way, for tests that do harm. */
-  onRunning?(running: RunningLoad): void;
+  /** Called once the run is under way, for tests that do harm: it does not end before they have, nor with a service. */
+  onRunning?(running: RunningLoad): Promise<void>;
 };
 
 export type LoadProgress = { phase: string; model: Model; sample?: Sample };
@@ -40,6 +46,8 @@ export type LoadProgress = { phase: string; model: Model; sample?: Sample };
 export type RunningLoad = {
   services: ServiceProcess[];
   prefix: string;
+  publish(record: RunRecord): Promise<void>;
+  record: RunRecord;
   restart(service: ServiceProcess): Promise<ServiceProcess>;
 };
 
@@ -78,11 +86,11 @@ const START_AFTER_MS = 500;
 
 /** Drives a scenario through the services on Kafka; they are started for it, and ended. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const { loaded, kafka, speed, partitions, runId, directory, onProgress, signal } = options;
+  const { loaded, kafka, speed, partitions, directory, onProgress, signal } = options;
+  const prefix = options.prefix ?? `mdr-${options.runId}.`;
   const model = compileModel(loaded.scenario, loaded.matrix);
   refuseWhatOnlyPlans(model);
   mkdirSync(directory, { recursive: true });
-  const prefix = `mdr-${runId}.`;
   const client = createKafka(kafka.brokers, 'mdr-load', createLog('mdr-load', 'silent'));
   const admin = client.admin();
   await admin.connect();
@@ -103,8 +111,10 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     const workers = name === 'registration' ? Math.max(2, options.workers) : options.workers;
     return await startService({ name, brokers, registry, prefix, partitions, workers, directory, settings });
   };
-  const settingsOf = (name: string): Record<string, string | number> =>
-    name === 'trt-monitor' && speed > 1 ? { 'grace-ms': GRACE_WALL_MS } : {};
+  const settingsOf = (name: string): Record<string, string | number> => ({
+    ...options.settings,
+    ...(name === 'trt-monitor' && speed > 1 ? { 'grace-ms': GRACE_WALL_MS } : {}),
+  });
   try {
     const preparingMs = nowMs();
     onProgress({ phase: 'filling topics', model });
@@ -114,17 +124,21 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     exitCodes.registration = await endService(registration);
     services.pop();
     onProgress({ phase: 'starting services', model });
-    for (const name of SERVICE_NAMES) {
+    services.push(...(await Promise.all((options.given ?? []).map(givenService))));
+    const running = new Set(services.map(({ name }) => name));
+    for (const name of SERVICE_NAMES.filter((one) => !running.has(one))) {
       for (let k = 0; k < (options.processes[name] ?? 1); k++) services.push(await start(name, settingsOf(name)));
     }
     onProgress({ phase: 'restoring tables', model });
     await Promise.all(services.map((service) => untilReady(service, READY_WITHIN_MS)));
     const startedWallMs = nowMs() + START_AFTER_MS;
-    const running: RunRecord = { ...prepared, state: 'RUNNING', wallEpochMs: startedWallMs };
-    await publish(running);
-    options.onRunning?.({
+    const record: RunRecord = { ...prepared, state: 'RUNNING', wallEpochMs: startedWallMs };
+    await publish(record);
+    const harm = options.onRunning?.({
       services,
       prefix,
+      publish,
+      record,
       async restart(service) {
         const again = await start(service.name, settingsOf(service.name));
         services[services.indexOf(service)] = again;
@@ -132,11 +146,11 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
       },
     });
     const samples: Sample[] = [];
-    const complete = await watch(services, model, samples, options, startedWallMs);
+    const complete = await watch(services, model, samples, options, startedWallMs, harm);
     const endedWallMs = nowMs();
     onProgress({ phase: 'ending', model });
     const occupancy = await occupancyOf(services, model);
-    await publish({ ...running, state: 'ENDED' });
+    await publish({ ...record, state: 'ENDED' });
     for (const service of services.toReversed()) exitCodes[service.name] = await endService(service);
     return {
       model,
@@ -162,9 +176,20 @@ async function watch(
   services: readonly ServiceProcess[],
   model: Model,
   samples: Sample[],
-  { signal, durationMs, onProgress, onRunning }: LoadOptions,
+  { signal, durationMs, onProgress }: LoadOptions,
   startedWallMs: number,
+  harm: Promise<void> | undefined,
 ): Promise<boolean> {
+  let isHarmed = harm === undefined;
+  let harmError: Error | undefined;
+  harm?.then(
+    () => {
+      isHarmed = true;
+    },
+    (error: Error) => {
+      harmError = error;
+    },
+  );
   const countedEndMs = model.originDay * DAY_MS + model.countedEndMs;
   const horizonMs = model.originDay * DAY_MS + model.horizonMs;
   for (;;) {
@@ -173,10 +198,12 @@ async function watch(
     samples.push(sample);
     onProgress({ phase: 'running', model, sample });
     const dead = services.find(({ exit }) => exit !== undefined);
-    if (dead !== undefined && onRunning === undefined)
+    if (harmError !== undefined) throw harmError;
+    if (dead !== undefined && harm === undefined)
       throw new MdrError('COULD_NOT_RUN', `${dead.name} ended during the run: see ${dead.log}`);
     if (signal?.aborted || (durationMs !== undefined && nowMs() - startedWallMs > durationMs)) return false;
     const { simulatedMs, openCounted, isSettled } = sample;
+    if (!isHarmed) continue;
     if (isSettled && simulatedMs >= countedEndMs && openCounted === 0) return true;
     if (isSettled && simulatedMs >= horizonMs - 1) return true;
   }

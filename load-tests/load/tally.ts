@@ -1,4 +1,3 @@
-import type { Kafka } from 'kafkajs';
 import type { Fact } from '#core/access-control.ts';
 import { DATA_KINDS } from '#core/matrix.ts';
 import { COUNTERS, type RequestFacts, unpackInto } from '#core/request-counter.ts';
@@ -28,6 +27,7 @@ import {
 } from '#schemas/service-response.ts';
 import type { TopicName } from '#schemas/topics.ts';
 import { euiBytes, WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import type { Kafka } from '#services/platform/kafka/client.ts';
 import { endOffsets, readPartitions } from '#services/platform/kafka/partition-reader.ts';
 import { BatchCursor } from '#services/platform/kafka/record-batch.ts';
 import { OffsetSet } from '#services/platform/offset-set.ts';

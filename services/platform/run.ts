@@ -15,7 +15,7 @@ export type Run = {
   end(): Promise<void>;
 };
 
-/** Waits until there is a run, and follows it. Who starts it: `mdr load`, or `mdr run start` for services of their own. */
+/** Waits until there is a run, and follows it. `mdr load` starts it. */
 export async function awaitRun({ kafka, settings, fail }: ServiceContext): Promise<Run> {
   let resolveFirst: (record: RunRecord) => void = () => {};
   const first = new Promise<RunRecord>((resolve) => {

@@ -1,6 +1,8 @@
 import { Kafka, logLevel } from 'kafkajs';
 import type { Log } from '#services/platform/log.ts';
 
+export type { Admin, Kafka } from 'kafkajs';
+
 /** A broker that restarts is back within seconds; for a minute requests are repeated before the process gives up. */
 const RETRIES_MAX = 40;
 const RETRY_FIRST_MS = 100;
