@@ -1,4 +1,3 @@
-import type { Admin, Kafka } from '#services/platform/kafka/client.ts';
 import {
   PEER_OUTPUTS,
   type PeerPass,
@@ -6,6 +5,7 @@ import {
   runKafkaStreamsPeer,
 } from '#load-tests/peers/kafka-streams/run.ts';
 import { type TopicName, topicSettings } from '#schemas/topics.ts';
+import type { Admin, Kafka } from '#services/platform/kafka/client.ts';
 import { createKafka } from '#services/platform/kafka/client.ts';
 import { createRawProducer } from '#services/platform/kafka/raw-producer.ts';
 import { registerSchemas, type SchemaIds } from '#services/platform/kafka/registry.ts';

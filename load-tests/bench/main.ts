@@ -3,7 +3,10 @@ import { measureJoin } from './join.ts';
 import { runAccessControl } from './join-ours.ts';
 import { type Measurement, progress } from './measure.ts';
 import { meterReads } from './meter-reads.ts';
+import { onDemandLatency } from './on-demand.ts';
 import { planGbDay, planLinear } from './plan-day.ts';
+import { restore } from './restore.ts';
+import { gbDay } from './stream-day.ts';
 
 /** One entry a claim of docs/performance.md. */
 const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
@@ -12,6 +15,9 @@ const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
   'access-control': accessControl,
   'meter-reads': meterReads,
   join: () => measureJoin(runAccessControl),
+  'gb-day': gbDay,
+  restore,
+  'on-demand': onDemandLatency,
 };
 
 const names = process.argv.slice(2);
