@@ -3,8 +3,11 @@ import { MdrError } from '#core/errors.ts';
 import { runAudit } from '#load-tests/audit/audit.ts';
 import { FINDINGS_KEPT_MAX } from '#load-tests/audit/findings.ts';
 import { renderAudit } from '#load-tests/audit/summary.ts';
+import { createKafka } from '#services/platform/kafka/client.ts';
+import { prefixesOn } from '#services/platform/kafka/topics.ts';
 import { type GivenKafka, givenKafka, requireReachable } from '#services/platform/kafka-provider/given.ts';
 import { standingKafka } from '#services/platform/kafka-provider/standing-kafka.ts';
+import { createLog } from '#services/platform/log.ts';
 
 export const summary =
   'Reads the topics of a run and proves that no request was lost, answered twice or decided wrongly';
@@ -15,7 +18,7 @@ Reads the topics of a run from their start, one partition after another, and pro
 code: every request received was answered once, refused by the rules, held by its User's own threshold, or is in
 dead-letters; every late one was counted as a breach, and no other. Nothing is written; it may be run at any time.
 
-  --prefix P           what stands before the topics' names (mdr. unless given; MDR_PREFIX)
+  --prefix P           what stands before the topics' names (MDR_PREFIX; else the latest run of 'mdr load', else mdr.)
   --all                demands an answer to every request, those received after the counted time too
   --no-dead-letters    what was set aside is a fault
   --show N             faults and warnings shown of each kind (20)
@@ -33,6 +36,8 @@ Examples:
 `;
 
 const PREFIX_DEFAULT = 'mdr.';
+/** What `mdr load` gives its runs; the rest of the prefix sorts by time. */
+const LOAD_PREFIX = 'mdr-';
 
 export async function run(argv: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -52,12 +57,23 @@ export async function run(argv: string[]): Promise<number> {
   const report = await runAudit({
     brokers,
     registryUrl,
-    prefix: values.prefix ?? process.env.MDR_PREFIX ?? PREFIX_DEFAULT,
+    prefix: values.prefix ?? process.env.MDR_PREFIX ?? (await latestPrefix(brokers)),
     isAllDemanded: values.all,
     isDeadLetterFault: values['no-dead-letters'],
   });
   process.stdout.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : renderAudit(report, Number(values.show)));
   return report.clean ? 0 : 1;
+}
+
+async function latestPrefix(brokers: string[]): Promise<string> {
+  const admin = createKafka(brokers, 'mdr-audit', createLog('mdr-audit', 'silent')).admin();
+  await admin.connect();
+  try {
+    const prefixes = await prefixesOn(admin);
+    return prefixes.findLast((prefix) => prefix.startsWith(LOAD_PREFIX)) ?? PREFIX_DEFAULT;
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 async function kafkaOf(values: { brokers?: string; registry?: string }): Promise<GivenKafka> {

@@ -50,6 +50,14 @@ export async function ensureTopics(
   return TOPIC_NAMES.map((name) => ({ topic: prefix + name, state: missing.includes(name) ? 'created' : 'there' }));
 }
 
+/** Prefixes of the sets of topics that a broker has, in the order of their names: a later run of `mdr load` behind. */
+export async function prefixesOn(admin: Admin): Promise<string[]> {
+  const names = await admin.listTopics();
+  return names.flatMap((name) => (name.endsWith(RUNS) ? [name.slice(0, -RUNS.length)] : [])).sort();
+}
+
+const RUNS = 'runs' satisfies TopicName;
+
 async function differences(admin: Admin, prefix: string, names: TopicName[], partitions: number): Promise<Fault[]> {
   if (names.length === 0) return [];
   const faults: Fault[] = [];
