@@ -1,6 +1,8 @@
-import type { Kafka } from 'kafkajs';
-import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
+import type { Mode } from '#core/matrix.ts';
+import { modeOfRow, ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
 import { buildReport } from '#load-tests/plan/build-report.ts';
+import { HISTOGRAM_BUCKETS, percentilesMs } from '#load-tests/plan/histogram.ts';
+import type { Tally } from '#load-tests/plan/tally.ts';
 import type {
   PlatformLatencyRow,
   PlatformPoint,
@@ -8,6 +10,7 @@ import type {
   PlatformServiceRow,
   Report,
 } from '#load-tests/report/report.ts';
+import type { Kafka } from '#services/platform/kafka/client.ts';
 import type { LoadResult } from './run.ts';
 import type { Sample } from './sample.ts';
 import { type PlatformLatency, platformPercentileMs, tallyTopics } from './tally.ts';
@@ -56,6 +59,7 @@ export async function reportLoad(kafka: Kafka, result: LoadResult, context: Load
       preparedSeconds: result.preparedMs / 1000,
       offered: perSecond(made),
       achieved: perSecond(done),
+      chargedSeconds: { scheduled: chargedSeconds(tally, SCHEDULED), 'on-demand': chargedSeconds(tally, ON_DEMAND) },
       latency: { scheduled: latencyRow(platform[SCHEDULED]), 'on-demand': latencyRow(platform[ON_DEMAND]) },
       lag: lagOf(samples),
       behindSecondsMax:
@@ -81,6 +85,21 @@ function latencyRow(latency: PlatformLatency): PlatformLatencyRow {
   };
 }
 
+/** What TRTs are charged, over all requests of a mode. */
+function chargedSeconds({ networks }: Tally, mode: number): PlatformReport['chargedSeconds'][Mode] {
+  const sums = new Float64Array(HISTOGRAM_BUCKETS);
+  let maxMs = 0;
+  for (const { latency, latencyMsMax } of networks) {
+    latencyMsMax.forEach((rowMaxMs, row) => {
+      if (modeOfRow(row) !== mode) return;
+      maxMs = Math.max(maxMs, rowMaxMs);
+      for (let k = 0; k < HISTOGRAM_BUCKETS; k++) sums[k] += latency[row * HISTOGRAM_BUCKETS + k];
+    });
+  }
+  const [p50, p95, p99] = percentilesMs(sums, 0, [0.5, 0.95, 0.99]).map((ms) => Math.min(ms, maxMs) / 1000);
+  return { p50, p95, p99, max: maxMs / 1000 };
+}
+
 function lagRecords({ lag }: Sample): number {
   return lag.reduce((sum, { records }) => sum + records, 0);
 }
@@ -92,6 +111,7 @@ function lagOf(samples: readonly Sample[]): PlatformReport['lag'] {
   const drained = samples.findIndex((_, k) => k >= peakAt && lags[k] === 0);
   return {
     peakRecords,
+    endRecords: lags.at(-1) ?? 0,
     slopePerSecond: slope(
       samples.map(({ atMs }) => atMs / 1000),
       lags,
@@ -143,13 +163,18 @@ function serviceRows(samples: readonly Sample[], wallSeconds: number): PlatformS
 
 /** Charts need no more points than they have pixels. */
 const POINTS_MAX = 600;
+/** A rate over less time than this says more about the clock than about the services. */
+const FIRST_POINT_MS_MIN = 500;
 
 function pointsOf(samples: readonly Sample[]): PlatformPoint[] {
   const every = Math.max(1, Math.ceil(samples.length / POINTS_MAX));
-  const kept = samples.filter((_, k) => k % every === 0 || k === samples.length - 1);
-  return kept.map((sample, k) => {
-    const before = kept[k - 1];
-    const seconds = before === undefined ? Math.max(0.001, sample.atMs / 1000) : (sample.atMs - before.atMs) / 1000;
+  const started = samples.filter(({ atMs }) => atMs >= FIRST_POINT_MS_MIN);
+  const ends = started.flatMap((_, k) => (k % every === every - 1 || k === started.length - 1 ? [k] : []));
+  return ends.map((end, k) => {
+    const sample = started[end];
+    const before = k === 0 ? undefined : started[ends[k - 1]];
+    const since = started.slice(k === 0 ? 0 : ends[k - 1] + 1, end + 1);
+    const seconds = (sample.atMs - (before?.atMs ?? 0)) / 1000;
     const rate = (of: (one: Sample) => number) =>
       Math.max(0, Math.round((of(sample) - (before === undefined ? 0 : of(before))) / seconds));
     return {
@@ -157,7 +182,7 @@ function pointsOf(samples: readonly Sample[]): PlatformPoint[] {
       simulatedMs: Number.isFinite(sample.simulatedMs) ? sample.simulatedMs : 0,
       offeredPerSecond: rate(({ executions, asked }) => executions + asked),
       achievedPerSecond: rate(({ answered, refused }) => answered + refused),
-      lagRecords: lagRecords(sample),
+      lagRecords: Math.max(...since.map(lagRecords)),
       breaches: sample.breaches,
     };
   });

@@ -6,8 +6,10 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PAGE_ROOM } from './charts/drawing.ts';
 import { hoursPerCell } from './charts/heat-map.ts';
+import { formatCount } from './format.ts';
 import { madeReport } from './test/made-report.ts';
 import { MAKINGS } from './test/makings.ts';
+import { wallStretches } from './wall-time.ts';
 import { writeReport } from './write.ts';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -69,6 +71,8 @@ describe.skipIf(!installed)('the report in a browser', () => {
       const answered = report.series.onDemand.filter((point) => point.count > 0).length;
       expect(await levelsIn(page, 'latency-p95')).toEqual([answered]);
       const buckets = report.networks.map((network) => network.utilisation.length);
+      const looks = report.platform === undefined ? [] : [report.platform.series.length];
+      for (const path of ['offered', 'achieved', 'lag']) expect(await levelsIn(page, path)).toEqual(looks);
       for (const path of ['utilisation', 'queue-on-demand', 'queue-scheduled']) {
         expect(await levelsIn(page, path)).toEqual(buckets);
       }
@@ -103,6 +107,20 @@ describe.skipIf(!installed)('the report in a browser', () => {
     const told = await page.locator('#breaches .readout').textContent();
     expect(told?.replaceAll('\u00a0', ' ')).toContain(
       `2 Mar, 05:00 to 06:00 · ${first.name} ${first.breachesByHour[5]} · `,
+    );
+    await page.close();
+  });
+
+  test('pointing at the rates tells those of that stretch of wall time', async () => {
+    const report = madeReport({ seed: 8, platform: { speed: 0 } });
+    const [path] = await writeReport(report, join(directory, 'rates'));
+    const page = await browser.newPage({ viewport: DESKTOP });
+    await page.goto(pathToFileURL(path).href);
+    await page.hover('[aria-labelledby^="platform-rates-wide"]', { position: { x: 60, y: 60 } });
+    const [stretch] = wallStretches(report.platform!.series);
+    const told = await page.locator('#platform .readout').textContent();
+    expect(told?.replaceAll('\u00a0', ' ')).toContain(
+      `0 s to 1 s · offered a second ${formatCount(stretch.offeredPerSecond)} · `,
     );
     await page.close();
   });

@@ -32,14 +32,24 @@ test.each(Object.entries(MAKINGS))('the files of %s carry all figures of the rep
   expect(files['users.csv']).toHaveLength(report.users.length + 1);
   expect(files['latency.csv']).toHaveLength(report.series.onDemand.length + 1);
   expect(files['networks.csv']).toHaveLength(report.networks.reduce((sum, row) => sum + row.utilisation.length, 1));
+  expect('platform.csv' in files).toBe(report.platform !== undefined);
+  if (report.platform !== undefined) {
+    expect(files['platform.csv']).toHaveLength(report.platform.series.length + 1);
+    expect(columnSum(files['services.csv'], 'processes')).toBe(
+      report.platform.services.reduce((sum, row) => sum + row.processes, 0),
+    );
+  }
   expect(Object.values(renderCsv(report)).join('')).not.toMatch(/NaN|undefined|Infinity|null/);
 });
 
 test('names with quotes, commas and line ends survive, and a formula is made text', () => {
   const names = { scenario: 'x', network: 'a,"b"\r\nc', user: '=cmd()' };
   const files = renderCsv(madeReport({ seed: 1, names }));
+  const load = madeReport({ seed: 1, platform: { speed: 96 } });
+  load.platform!.services[0].name = '=a,"b"';
   expect(parse(files['networks.csv'])[1][0]).toBe(names.network);
   expect(parse(files['users.csv'])[1][0]).toBe("'=cmd()");
+  expect(parse(renderCsv(load)['services.csv'])[1][0]).toBe(`'=a,"b"`);
   expect(parse(renderCsv(madeReport({ seed: 1, names: { ...names, user: HOSTILE } }))['users.csv'])[1][0]).toBe(
     HOSTILE,
   );

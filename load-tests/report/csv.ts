@@ -1,5 +1,5 @@
 import { shareWithin } from './findings.ts';
-import type { NetworkRow, Report } from './report.ts';
+import type { NetworkRow, PlatformReport, Report } from './report.ts';
 
 type Cell = string | number | null | undefined;
 
@@ -15,6 +15,9 @@ export function renderCsv(report: Report): Record<string, string> {
     'breaches.csv': breachesCsv(report),
     'latency.csv': latencyCsv(report),
     'users.csv': usersCsv(report),
+    ...(report.platform === undefined
+      ? {}
+      : { 'platform.csv': platformCsv(report.platform), 'services.csv': servicesCsv(report.platform) }),
   };
 }
 
@@ -108,6 +111,30 @@ function usersCsv(report: Report): string {
     row.firstAttemptsOnDemandShare,
   ]);
   return lines(head, rows);
+}
+
+/** One line a look at the services. */
+function platformCsv({ series }: PlatformReport): string {
+  const rows = series.map((point): Cell[] => [
+    point.atSeconds,
+    point.simulatedMs === 0 ? null : instant(point.simulatedMs),
+    point.offeredPerSecond,
+    point.achievedPerSecond,
+    point.lagRecords,
+    point.breaches,
+  ]);
+  return lines('wall_seconds,simulated,offered_per_second,achieved_per_second,lag_records,breaches', rows);
+}
+
+function servicesCsv({ services }: PlatformReport): string {
+  const rows = services.map(({ name, processes, cpuSeconds, cores, rssBytesMax }): Cell[] => [
+    name,
+    processes,
+    cpuSeconds,
+    cores,
+    rssBytesMax,
+  ]);
+  return lines('service,processes,cpu_seconds,cores,rss_bytes_max', rows);
 }
 
 function instant(atMs: number): string {

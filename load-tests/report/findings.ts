@@ -1,4 +1,5 @@
 import { formatCount, formatPeriod, formatSeconds, formatShare, nameOfRow } from './format.ts';
+import { reachedText } from './platform-findings.ts';
 import type { MeasureRow, NetworkRow, Report, TrtRow } from './report.ts';
 import { measuredText, rowsJudgedBy } from './thresholds.ts';
 
@@ -6,10 +7,16 @@ const HOUR_MS = 3_600_000;
 
 /** The verdict as the sentence that a planner takes away, with the finding that decided it. Ends with a full stop. */
 export function verdictSentence(report: Report): string {
-  const scope = report.run.complete ? 'on this demand and these networks' : 'in the part that was simulated';
+  const scope = scopeOf(report);
   if (report.verdict === 'held') return heldSentence(report, scope);
   if (report.verdict === 'broken') return brokenSentence(report, scope);
   return undecidedSentence(report, scope);
+}
+
+function scopeOf({ run, platform }: Report): string {
+  if (platform === undefined)
+    return run.complete ? 'on this demand and these networks' : 'in the part that was simulated';
+  return run.complete ? 'on this demand, these networks and this platform' : 'in the part that was driven';
 }
 
 /** What the reader must know before trusting a figure: a partial run, a sample. Whole sentences, often none. */
@@ -19,7 +26,11 @@ export function cautions(report: Report): string[] {
   if (!report.run.settled && complete) {
     notes.push('The instants at which Anomaly Detection Thresholds are exceeded still moved in the last pass.');
   }
-  if (!complete) notes.push('Partial report: the run was stopped before its end.');
+  if (!complete) {
+    const where = report.platform === undefined ? 'before its end' : reachedText(report);
+    notes.push(`Partial report: the run was stopped ${where}.`);
+    if (report.platform !== undefined && report.ledger.open > 0) notes.push(openNote(report.ledger.open));
+  }
   if (sample !== null) {
     const cells = `${formatCount(sample.cells)} of ${formatCount(sample.cellsAll)}`;
     const from = sample.oneIn > 1 ? `1 in ${formatCount(sample.oneIn)} cells (${cells})` : `${cells} cells`;
@@ -32,6 +43,12 @@ export function cautions(report: Report): string[] {
     }
   }
   return notes;
+}
+
+/** A load run that is stopped has no time left in which what is open could still be answered. */
+function openNote(open: number): string {
+  const requests = open === 1 ? 'The request' : `The ${formatCount(open)} requests`;
+  return `${requests} without an answer by then ${open === 1 ? 'counts' : 'count'} as late, whether or not the Target Response Time had run out.`;
 }
 
 /** The breaches of one network in one hour. */

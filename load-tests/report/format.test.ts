@@ -5,6 +5,7 @@ import {
   formatCompact,
   formatCount,
   formatDay,
+  formatDelay,
   formatPeriod,
   formatSeconds,
   formatShare,
@@ -65,9 +66,20 @@ test('counts have thousands separators', () => expect(formatCount(30_000_000)).t
 
 test.each([
   [7.43, '7.4 s'],
+  [59.99, '60 s'],
   [125, '2 min 5 s'],
+  [900, '15 min'],
   [3600 * 1.2, '1 h 12 min'],
 ])('a run of %d seconds took %s', (seconds, text) => expect(plain(formatWallTime(seconds))).toBe(text));
+
+test.each([
+  [0, '0 ms'],
+  [0.44, '0.4 ms'],
+  [84.7, '85 ms'],
+  [999.6, '1 s'],
+  [2707, '2.71 s'],
+  [Number.NaN, '–'],
+])('%d ms of the platform are written %s', (ms, text) => expect(plain(formatDelay(ms))).toBe(text));
 
 test('memory is written in its decimal unit', () => expect(plain(formatBytes(412_000_000))).toBe('412 MB'));
 

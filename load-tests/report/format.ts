@@ -61,12 +61,23 @@ export function formatSeconds(seconds: number): string {
   return `${trimmed(seconds, seconds < 10 ? 2 : 1)}\u00a0s`;
 }
 
-/** How long the run itself took: `7.4 s`, `2 min 5 s`, `1 h 12 min`. */
+/** Time of the platform, from milliseconds: `0.4 ms`, `85 ms`, `1.25 s`. */
+export function formatDelay(ms: number): string {
+  if (!Number.isFinite(ms)) return MISSING;
+  return ms < 999.5 ? `${trimmed(ms, ms < 10 ? 1 : 0)}\u00a0ms` : formatSeconds(ms / 1000);
+}
+
+/** How long the run itself took: `7.4 s`, `2 min 5 s`, `15 min`, `1 h 12 min`. */
 export function formatWallTime(seconds: number): string {
   if (seconds < 60) return `${trimmed(seconds, 1)}\u00a0s`;
   const whole = Math.round(seconds);
-  if (whole < 3600) return `${Math.floor(whole / 60)}\u00a0min ${whole % 60}\u00a0s`;
-  return `${Math.floor(whole / 3600)}\u00a0h ${Math.floor((whole % 3600) / 60)}\u00a0min`;
+  if (whole < 3600) return twoUnits(Math.floor(whole / 60), 'min', whole % 60, 's');
+  return twoUnits(Math.floor(whole / 3600), 'h', Math.floor((whole % 3600) / 60), 'min');
+}
+
+function twoUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  const text = `${large}\u00a0${largeUnit}`;
+  return small === 0 ? text : `${text} ${small}\u00a0${smallUnit}`;
 }
 
 export function formatBytes(bytes: number): string {
@@ -101,6 +112,11 @@ export function formatDate(atMs: number): string {
   return `${date.getUTCDate()}\u00a0${MONTHS[date.getUTCMonth()]}`;
 }
 
+/** `2 Mar, 17:00`. */
+export function formatInstant(atMs: number): string {
+  return `${formatDate(atMs)}, ${formatTimeOfDay(atMs)}`;
+}
+
 /** `Mon 2 Mar`. */
 export function formatWeekday(atMs: number): string {
   return `${WEEKDAYS[new Date(atMs).getUTCDay()]}\u00a0${formatDate(atMs)}`;
@@ -114,12 +130,10 @@ export function formatDay(day: string): string {
 
 /** `2 Mar, 17:00 to 18:00`, or with both dates where it ends on another day. */
 export function formatPeriod(startMs: number, endMs: number): string {
-  const start = `${formatDate(startMs)}, ${formatTimeOfDay(startMs)}`;
+  const start = formatInstant(startMs);
   if (endMs - startMs === HOUR_MS && formatTimeOfDay(endMs) === '00:00') return `${start} to 24:00`;
   const sameDay = Math.floor(startMs / DAY_MS) === Math.floor(endMs / DAY_MS);
-  return sameDay
-    ? `${start} to ${formatTimeOfDay(endMs)}`
-    : `${start} to ${formatDate(endMs)}, ${formatTimeOfDay(endMs)}`;
+  return sameDay ? `${start} to ${formatTimeOfDay(endMs)}` : `${start} to ${formatInstant(endMs)}`;
 }
 
 /** `4.8.1 on SMETS2 (on demand, existing)`. */

@@ -108,6 +108,23 @@ describe.each(Object.entries(MAKINGS))('the page of %s', (_, making) => {
     expect(found.get('Thresholds of the scenario')).toHaveLength(report.thresholds.length + 1);
   });
 
+  test('has a section on the platform, with its contents entry, only where services were driven', () => {
+    const { platform } = report;
+    const sections = all(root, ({ attributes }) => attributes.id === 'platform');
+    const links = all(root, ({ attributes }) => attributes.href === '#platform');
+    expect([sections.length, links.length]).toEqual(platform === undefined ? [0, 0] : [1, 1]);
+    expect(page.includes('mdr load')).toBe(platform !== undefined);
+    if (platform === undefined) return;
+    const found = tables(root);
+    const services = found.get('What the services used')!;
+    expect(column(services, 'Processes').at(-1)).toBe(sum(platform.services.map(({ processes }) => processes)));
+    expect(services.slice(1, -1).map(([name]) => name)).toEqual(platform.services.map(({ name }) => name));
+    expect(column(found.get("The platform's own time")!, 'Answers')).toEqual(
+      (['on-demand', 'on-demand', 'scheduled', 'scheduled'] as const).map((mode) => platform.latency[mode].count),
+    );
+    expect(Math.max(...column(found.get('The platform over wall time')!, 'not taken'))).toBe(platform.lag.peakRecords);
+  });
+
   test('says the verdict and every caution in words', () => {
     const verdict = all(root, ({ attributes }) => attributes.id === 'verdict')[0];
     expect(verdict.text.toLowerCase()).toContain(report.verdict);

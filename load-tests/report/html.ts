@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { drawCompliance } from './charts/compliance.ts';
-import { PAGE_ROOM, PANEL_ROOM, PHONE_ROOM, type Room } from './charts/drawing.ts';
+import { PANEL_ROOM, PHONE_ROOM } from './charts/drawing.ts';
 import { drawHeatMap, HEAT_STEPS, hoursPerCell } from './charts/heat-map.ts';
 import { drawLatency } from './charts/latency.ts';
 import { drawLedger } from './charts/ledger-flow.ts';
@@ -11,9 +11,10 @@ import { breachSpan } from './charts/time-axis.ts';
 import { cautions, mostBreaches, shareWithin, totalsOf, verdictSentence } from './findings.ts';
 import { formatCount, formatDay, formatShare } from './format.ts';
 import { foreign, type Markup, markup, NOTHING, trusted } from './markup.ts';
+import { platformSection } from './platform-section.ts';
 import type { Report, Verdict } from './report.ts';
 import { runFacts, settingsInForce } from './run-facts.ts';
-import { folded } from './table.ts';
+import { contents, type Figure, keyFigureList, section, swatch, timed, twice } from './section.ts';
 import {
   breachTable,
   latencyTable,
@@ -54,7 +55,7 @@ ${pageHead(report)}
 <main>
 ${verdictBanner(report)}
 ${keyFigures(report)}
-${contents()}
+${contents(report)}
 ${sections(report)}
 </main>
 <script>${trusted(SCRIPT)}</script>
@@ -71,10 +72,10 @@ function hashOf(text: string): string {
   return `sha256-${createHash('sha256').update(text).digest('base64')}`;
 }
 
-function pageHead({ scenario, run }: Report): Markup {
+function pageHead({ scenario, run, platform }: Report): Markup {
   const days = scenario.days === 1 ? '1 day' : `${formatCount(scenario.days)} days`;
   return markup`<header>
-<p class="kicker">mdr plan · <bdi>${scenario.name}</bdi></p>
+<p class="kicker">${platform === undefined ? 'mdr plan' : 'mdr load'} · <bdi>${scenario.name}</bdi></p>
 <h1>${foreign(scenario.title)}</h1>
 <p class="lead">${foreign(scenario.description)}</p>
 <p class="meta">${formatCount(scenario.meters)} meters · ${days} from ${formatDay(scenario.firstDay)} · matrix ${foreign(scenario.matrix)} · seed ${String(run.seed)} · times in UTC</p>
@@ -98,7 +99,7 @@ function keyFigures(report: Report): Markup {
     (a, b) => b.utilisationPeak - a.utilisationPeak || b.utilisationMean - a.utilisationMean,
   );
   const estimated = report.run.sample === null ? '' : 'estimated';
-  const figures: [name: string, value: string, note: string][] = [
+  const figures: Figure[] = [
     ['Accepted requests', formatCount(totals.requests), estimated],
     ['Answered within TRT', formatShare(shareWithin(totals)), estimated],
     ['Breaches', formatCount(report.ledger.breaches), estimated],
@@ -106,62 +107,18 @@ function keyFigures(report: Report): Markup {
   if (busiest !== undefined) {
     figures.push(['Highest utilisation of a network', formatShare(busiest.utilisationPeak, 1), busiest.name]);
   }
-  const items = figures.map(
-    ([name, value, note]) =>
-      markup`<div><dt>${name}</dt><dd>${value}${note === '' ? NOTHING : markup` <small>${foreign(note)}</small>`}</dd></div>`,
-  );
-  return markup`<dl class="key-figures">${items}</dl>`;
-}
-
-const SECTIONS = [
-  ['thresholds', 'Thresholds'],
-  ['trt', 'Target Response Times'],
-  ['breaches', 'Breaches'],
-  ['latency', 'Latency'],
-  ['networks', 'Networks'],
-  ['requests', 'Requests'],
-  ['users', 'Users'],
-  ['measures', 'Performance Measures'],
-  ['settings', 'Settings'],
-  ['run', 'Run'],
-] as const;
-
-function contents(): Markup {
-  const links = SECTIONS.map(([id, name]) => markup`<li><a href="#${id}">${name}</a></li>`);
-  return markup`<nav aria-label="Sections"><ul>${links}</ul></nav>`;
-}
-
-function section(id: (typeof SECTIONS)[number][0], heading: string, lead: Markup | string, content: Markup): Markup {
-  return markup`<section id="${id}" aria-labelledby="${id}-heading">
-<h2 id="${id}-heading">${heading}</h2>
-${lead === '' ? NOTHING : markup`<p class="lead">${lead}</p>`}
-${content}
-</section>
-`;
+  return keyFigureList(figures);
 }
 
 function sections(report: Report): Markup {
-  return markup`${section('thresholds', 'Thresholds', 'The run is judged on these, one by one.', thresholdTable(report))}${complianceSection(report)}${breachSection(report)}${latencySection(report)}${networkSection(report)}${ledgerSection(report)}${userSection(report)}${measureSection(report)}${section('settings', 'Settings in force', '', settingsInForce(report))}${section('run', 'This run', '', runFacts(report))}`;
-}
-
-function twice(draw: (room: Room) => Markup, wide: Room = PAGE_ROOM): Markup {
-  return markup`${draw(wide)}${draw(PHONE_ROOM)}`;
-}
-
-/** A chart over time with its data by hour, which the page's script also reads the hour pointed at from. */
-function timed(chart: Markup, heading: string, data: Markup): Markup {
-  return markup`<figure class="timed">${chart}<p class="readout" aria-hidden="true"></p>${folded(heading, data)}</figure>`;
-}
-
-function swatch(name: string, label: string): Markup {
-  return markup`<li><svg class="swatch" viewBox="0 0 22 12" width="22" height="12" aria-hidden="true"><g class="${name}"><rect class="fill" width="22" height="12"/><path class="stroke" d="M0 6H22"/><path class="upright" d="M11 0V12"/></g></svg>${label}</li>`;
+  return markup`${section('thresholds', 'Thresholds', 'The run is judged on these, one by one.', thresholdTable(report))}${platformSection(report)}${complianceSection(report)}${breachSection(report)}${latencySection(report)}${networkSection(report)}${ledgerSection(report)}${userSection(report)}${measureSection(report)}${section('settings', 'Settings in force', '', settingsInForce(report))}${section('run', 'This run', '', runFacts(report))}`;
 }
 
 /** The fill of what was in time without data, for chart and legend. */
 const HATCH = markup`<svg class="unseen" width="0" height="0" aria-hidden="true"><defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="hatch-ground" width="5" height="5"/><rect class="hatch-line" width="2" height="5"/></pattern></defs></svg>`;
 
 function complianceSection(report: Report): Markup {
-  const legend = markup`<ul class="legend">${swatch('key-within', 'in time, with data')}${swatch('key-without-data', 'in time, E20 or E21 in place of data')}${swatch('key-late', 'late')}${levelLegend(report)}${report.run.complete ? NOTHING : swatch('key-unsettled', 'not yet known')}${report.trt.some((row) => row.interval !== undefined) ? swatch('key-range', '95 % interval') : NOTHING}</ul>`;
+  const legend = markup`<ul class="legend">${swatch('key-within', 'in time, with data')}${swatch('key-without-data', 'in time, E20 or E21 in place of data')}${swatch('key-late', 'late')}${levelLegend(report)}${report.run.complete || report.platform !== undefined ? NOTHING : swatch('key-unsettled', 'not yet known')}${report.trt.some((row) => row.interval !== undefined) ? swatch('key-range', '95 % interval') : NOTHING}</ul>`;
   const lead = markup`Accepted requests by Service Request, generation, mode and service, lowest share first<span class="wide-only">; on the right 90 to 100 % close up</span>.`;
   const chart =
     report.trt.length === 0

@@ -36,16 +36,16 @@ export type Report = {
 
 export type RunFacts = {
   seed: number;
-  /** SHA-256 over everything counted; the same for any number of workers. */
+  /** SHA-256 over everything counted; of a plan the same for any number of workers. */
   digest: string;
   workers: number;
   wallSeconds: number;
   cpuSeconds: number;
   rssBytesMax: number;
   version: string;
-  /** False after Ctrl-C: the report then covers `sample.cells` of `sample.cellsAll` cells. */
+  /** False after Ctrl-C: a plan's report then covers `sample.cells` of `sample.cellsAll` cells, a load run's what was done by then. */
   complete: boolean;
-  /** The command that gives this report again. */
+  /** The command that gives this report again; of a load run the same requests, not the same times. */
   command: string;
   machine: { cpu: string; cores: number; memoryBytes: number; platform: string; node: string };
   /** Present when not every cell was simulated: all counts are then estimates scaled to the fleet. */
@@ -167,9 +167,13 @@ export type PlatformReport = {
   achieved: { requests: number; perSecond: number };
   /** The platform's own time, without the network's: wall time, whatever the speed of the clock. */
   latency: Record<Mode, PlatformLatencyRow>;
+  /** What TRTs are charged, network and platform together; max is exact, the others from a histogram (buckets 3 % wide). */
+  chargedSeconds: Record<Mode, { p50: number; p95: number; p99: number; max: number }>;
   lag: {
     /** Records in topics that a service had not taken, all together, at their most. */
     peakRecords: number;
+    /** And at the last look. */
+    endRecords: number;
     /** Trend over the run, by least squares: above 0 the services fell behind. */
     slopePerSecond: number;
     /** From the peak until nothing lay behind; null where that did not come. */
@@ -185,6 +189,7 @@ export type PlatformReport = {
   series: PlatformPoint[];
 };
 
+/** Percentiles come from a histogram in tenths of a millisecond that ends at 10 s: 10 s stands for all beyond. */
 export type PlatformLatencyRow = {
   count: number;
   meanMs: number;
@@ -203,9 +208,10 @@ export type PlatformServiceRow = {
   rssBytesMax: number;
 };
 
+/** Rates are those since the point before, the lag is the highest since then. */
 export type PlatformPoint = {
   atSeconds: number;
-  /** The present of the answers, simulated ms since the epoch. */
+  /** The present of the answers, simulated ms since the epoch; 0 before the first of them. */
   simulatedMs: number;
   offeredPerSecond: number;
   achievedPerSecond: number;

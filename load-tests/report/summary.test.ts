@@ -35,6 +35,18 @@ test('a sampled or partial run says so right after the verdict', () => {
   ]);
 });
 
+test('a load run says how the platform kept up, and counts neither events nor workers', () => {
+  const text = renderSummary(madeReport({ seed: 7, platform: { speed: 96 } }), { colour: false, columns: 300 });
+  expect(text).toMatch(
+    /\nPlatform\n {2}✓ The services kept up: nothing lay behind at the end, 3\.1 s after a peak of [\d,]+ records\.\n/,
+  );
+  expect(text).toContain('On demand the platform took 64 ms in the median and 166 ms at the 95th percentile');
+  expect(text).toMatch(/Offered [\d,]+ requests \([\d,]+ a second\), achieved .* Speed 96 ×, a day in 15 min\./);
+  expect(text).toContain('Seed 7, run mwua43fr, ');
+  expect(text).not.toMatch(/events|digest/);
+  expect(renderSummary(madeReport({ seed: 7 }), { colour: false, columns: 300 })).not.toContain('Platform');
+});
+
 test('colour adds escapes and nothing else; names cannot add any', () => {
   const report = madeReport({ seed: 1, names: { scenario: HOSTILE, network: HOSTILE, user: HOSTILE } });
   const plain = renderSummary(report, { colour: false, columns: 100 });

@@ -20,6 +20,7 @@ import {
   serviceName,
 } from './format.ts';
 import { printable } from './markup.ts';
+import { platformFindings, speedFigure } from './platform-findings.ts';
 import type { Report, TrtRow, Verdict } from './report.ts';
 import { measuredText } from './thresholds.ts';
 
@@ -40,6 +41,7 @@ export function renderSummary(report: Report, terminal: Terminal): string {
     thresholdPart(report, terminal),
     trtPart(report, terminal),
     ledgerPart(report, terminal),
+    platformPart(report, terminal),
     runPart(report, terminal),
   ];
   const summary = parts.filter((part) => part !== '').join('\n\n');
@@ -152,6 +154,24 @@ function ledgerPart(report: Report, terminal: Terminal): string {
   return [inked('Requests', 'strong', terminal), wrapped(`  ${sum}`, terminal.columns, 2), ...codes].join('\n');
 }
 
+function platformPart({ platform, ...report }: Report, terminal: Terminal): string {
+  if (platform === undefined) return '';
+  const findings = platformFindings({ ...report, platform }).map(({ isGood, sentence }) => {
+    const sign = isGood === null ? '' : isGood ? '✓ ' : '▲ ';
+    const text = wrapped(`  ${sign}${sentence}`, terminal.columns, 4);
+    return isGood === false ? inked(text, 'open', terminal) : text;
+  });
+  const { offered, achieved, services } = platform;
+  const { value, note } = speedFigure(platform);
+  const cores = sumOf(services.map((service) => service.cores)).toFixed(2);
+  const rates = `Offered ${rateText(offered)}, achieved ${rateText(achieved)}. Speed ${value}, ${note}. The services used ${cores} cores.`;
+  return [inked('Platform', 'strong', terminal), ...findings, wrapped(`  ${rates}`, terminal.columns, 4)].join('\n');
+}
+
+function rateText({ requests, perSecond }: { requests: number; perSecond: number }): string {
+  return `${formatCount(requests)} requests (${formatCount(perSecond)} a second)`;
+}
+
 function runPart(report: Report, terminal: Terminal): string {
   const { run } = report;
   const worst = worstNetwork(report);
@@ -164,9 +184,15 @@ function runPart(report: Report, terminal: Terminal): string {
       `${late > 0 ? 'Worst' : 'Busiest'} network: ${clean(worst.name)}, ${formatCount(late)}${share} breaches, utilisation ${formatShare(worst.utilisationMean, 1)} mean and ${formatShare(worst.utilisationPeak, 1)} peak, at most ${formatCount(worst.queuePeak)} waiting.`,
     );
   }
-  lines.push(
-    `Seed ${run.seed}, digest ${run.digest.slice(0, 12)}, ${formatCount(run.events)} events in ${formatWallTime(run.wallSeconds)} on ${run.workers} ${run.workers === 1 ? 'worker' : 'workers'}.`,
-  );
+  if (report.platform !== undefined) {
+    const { runId, preparedSeconds } = report.platform;
+    lines.push(
+      `Seed ${run.seed}, run ${clean(runId)}, ${formatWallTime(run.wallSeconds)} after ${formatWallTime(preparedSeconds)} of filling topics and tables.`,
+    );
+  } else
+    lines.push(
+      `Seed ${run.seed}, digest ${run.digest.slice(0, 12)}, ${formatCount(run.events)} events in ${formatWallTime(run.wallSeconds)} on ${run.workers} ${run.workers === 1 ? 'worker' : 'workers'}.`,
+    );
   return lines.map((line) => wrapped(line, terminal.columns, 2)).join('\n');
 }
 

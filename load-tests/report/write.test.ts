@@ -17,6 +17,8 @@ test('the page, the JSON and the CSV files are written, over older ones, and no 
   expect(readdirSync(out).sort()).toEqual(paths.map((path) => basename(path)).sort());
   expect(JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'))).toEqual(report);
   expect(paths.filter((path) => path.endsWith('.csv'))).toHaveLength(6);
+  const loaded = await writeReport(madeReport({ seed: 1, platform: { speed: 0 } }), join(directory, 'load'));
+  expect(loaded.filter((path) => path.endsWith('.csv'))).toHaveLength(8);
 });
 
 test('a directory that cannot be made ends with a code that the user can act on', async () => {

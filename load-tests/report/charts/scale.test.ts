@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { countScale, countTicks, logScale, secondTicks, spreadApart } from './scale.ts';
+import { countScale, countTicks, linearTicks, logScale, secondTicks, spreadApart } from './scale.ts';
 import { steps } from './time-axis.ts';
 
 test('labels are moved apart by the gap and keep their order', () => {
@@ -44,3 +44,10 @@ test('a scale of any range of seconds has at least two ticks', () => {
 test('a level is held over each bucket, with a gap where there is no figure', () => {
   expect(steps([1, 1, null, 3], 0, 10, (value) => value * 2)).toBe('M0 2H10H20M30 6H40');
 });
+
+test.each([
+  [1, [0, 1]],
+  [143, [0, 50, 100]],
+  [14_095, [0, 5000, 10_000]],
+  [3_000_000, [0, 1e6, 2e6, 3e6]],
+])('a rate of %d has even ticks', (high, ticks) => expect(linearTicks(high, 4)).toEqual(ticks));

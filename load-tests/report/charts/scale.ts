@@ -45,6 +45,14 @@ export function countTicks(high: number): number[] {
   return ticks;
 }
 
+/** 0 and at most `steps` even steps of 1, 2 or 5 times a power of ten, the last one at or below `high`. */
+export function linearTicks(high: number, steps: number): number[] {
+  const least = Math.max(1, high / steps);
+  const decade = 10 ** Math.floor(Math.log10(least));
+  const step = ([1, 2, 5, 10].find((times) => times * decade >= least) ?? 10) * decade;
+  return Array.from({ length: Math.floor(high / step) + 1 }, (_, k) => k * step);
+}
+
 /** The places moved apart to at least `gap`, in the same order, none below `low` or (if there is room) above `high`. */
 export function spreadApart(places: readonly number[], gap: number, low: number, high: number): number[] {
   const order = places.map((_, index) => index).sort((a, b) => places[a] - places[b]);

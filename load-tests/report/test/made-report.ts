@@ -1,6 +1,7 @@
 import { drawUnit, PURPOSE } from '#fleet-sim/draws.ts';
 import type { Ledger, NetworkRow, Report, ThresholdRow, TrtRow, UserRow } from '../report.ts';
 import { LATENCY_BUCKET_SECONDS, latencyPoints, NETWORKS, networkRows } from './made-networks.ts';
+import { madePlatform } from './made-platform.ts';
 
 /** What the made report shall show. Its figures agree with each other as those of a run do. */
 export type Making = {
@@ -17,6 +18,8 @@ export type Making = {
   lateness?: number;
   /** Every request in time. */
   calm?: boolean;
+  /** Driven through services, at a speed of the clock (0: as fast as it goes), which may not keep up. */
+  platform?: { speed: number; fallsBehind?: boolean };
   names?: { scenario: string; network: string; user: string };
 };
 
@@ -35,7 +38,7 @@ export function madeReport(making: Making): Report {
   const cellsAll = networks.reduce((sum, network) => sum + network.cells, 0);
   const cellsPicked = (cellsAll / (making.sampleOneIn ?? 1)) * (making.complete === false ? 0.4 : 1);
   const sample =
-    sampled || making.complete === false
+    making.platform === undefined && (sampled || making.complete === false)
       ? { oneIn: making.sampleOneIn ?? 1, cells: Math.ceil(cellsPicked), cellsAll }
       : null;
   return {
@@ -61,7 +64,7 @@ export function madeReport(making: Making): Report {
       rssBytesMax: 412_000_000,
       version: '0.1.0',
       complete: making.complete ?? true,
-      command: `mdr plan made-day --seed ${making.seed}${sampled ? ` --sample 1/${making.sampleOneIn}` : ''}`,
+      command: `mdr ${making.platform === undefined ? 'plan' : 'load'} made-day --seed ${making.seed}${sampled ? ` --sample 1/${making.sampleOneIn}` : ''}`,
       machine: { cpu: 'AMD EPYC 7B13', cores: 2, memoryBytes: 8_350_000_000, platform: 'linux x64', node: 'v24.21.0' },
       sample,
       events: 1_204_331,
@@ -79,6 +82,7 @@ export function madeReport(making: Making): Report {
       bucketSeconds: LATENCY_BUCKET_SECONDS,
       onDemand: latencyPoints(making, days, meters, draw),
     },
+    ...(making.platform === undefined ? {} : { platform: madePlatform(making, ledger, draw) }),
   };
 }
 
@@ -117,7 +121,7 @@ function trtRows(making: Making, meterDays: number, draw: Draw): TrtRow[] {
     const requests = Math.max(1, Math.round(meterDays * perMeter * (0.95 + 0.1 * draw())));
     const lateShare = making.calm === true ? 0 : late * (making.lateness ?? (making.outage === undefined ? 0.2 : 1));
     const breaches = Math.round(requests * lateShare);
-    const unsettled = making.complete === false ? Math.round(requests * 0.1) : 0;
+    const unsettled = making.complete === false && making.platform === undefined ? Math.round(requests * 0.1) : 0;
     const open = Math.min(requests, unsettled + Math.round(breaches * 0.1));
     const withinTrt = requests - breaches - unsettled;
     const p95 = median * (3 + draw());
