@@ -27,7 +27,8 @@ export type LoadContext = {
 /** The report of a load run: what a plan of the scenario reports, from the topics, and how the platform kept up. */
 export async function reportLoad(kafka: Kafka, result: LoadResult, context: LoadContext): Promise<Report> {
   const { model, prefix, partitions, occupancy, samples } = result;
-  const { tally, records, platform } = await tallyTopics(kafka, prefix, partitions, model, occupancy);
+  const presentMs = result.complete ? Number.POSITIVE_INFINITY : (samples.at(-1)?.simulatedMs ?? 0);
+  const { tally, records, platform } = await tallyTopics(kafka, prefix, partitions, model, occupancy, presentMs);
   const wallSeconds = (result.endedWallMs - result.startedWallMs) / 1000;
   const services = serviceRows(samples, wallSeconds);
   const report = buildReport(

@@ -3,7 +3,7 @@ import { DATA_KINDS } from '#core/matrix.ts';
 import { COUNTERS, type RequestFacts, unpackInto } from '#core/request-counter.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
 import { ON_DEMAND, rowOf, SCHEDULED } from '#core/trt-row.ts';
-import { cellOfMeter, networkOfCell } from '#fleet-sim/fleet.ts';
+import { cellOfMeter, networkOfCell, networkOfMeter } from '#fleet-sim/fleet.ts';
 import { bucketMsOf, Occupancy } from '#fleet-sim/occupancy.ts';
 import { CellCounts, UNCOUNTED } from '#load-tests/plan/cell-counts.ts';
 import { DAY } from '#load-tests/plan/counters.ts';
@@ -54,7 +54,8 @@ const FLEET_FIELD: Readonly<Record<string, number>> = {
 
 /**
  * Counts a run from its topics, as a plan counts its requests: each one where it was received, then what became of it.
- * Read off the topics and not asked of the services, so that a report rests on what was delivered.
+ * Read off the topics and not asked of the services, so that a report rests on what was delivered. `presentMs`: how far
+ * a run came that was ended early, Infinity for a whole one; what is open then and still in time is judged by nothing.
  */
 export async function tallyTopics(
   kafka: Kafka,
@@ -62,8 +63,9 @@ export async function tallyTopics(
   partitions: number,
   model: Model,
   occupancy: readonly OccupancyStatus[],
+  presentMs: number,
 ): Promise<LoadTally> {
-  const counting = new Counting(model);
+  const counting = new Counting(model, presentMs);
   for (let partition = 0; partition < partitions; partition++) await counting.countPartition(kafka, prefix, partition);
   return { ...counting.finish(occupancy), platform: counting.platform };
 }
@@ -76,12 +78,14 @@ class Counting {
   readonly #counts: CellCounts[];
   readonly #users: Map<string, number>;
   readonly #originMs: number;
+  readonly #presentMs: number;
   readonly #matrixSrv: Int32Array;
   readonly #reader = new AvroReader();
   readonly #facts: RequestFacts = { day: 0, row: 0, ordinal: 0, dataDay: 0, flags: 0, serial: 0 };
 
-  constructor(model: Model) {
+  constructor(model: Model, presentMs: number) {
     this.#model = model;
+    this.#presentMs = presentMs;
     this.#tally = createTally(model);
     this.#counts = Array.from({ length: model.fleet.cells }, (_, cell) => {
       const network = networkOfCell(model.fleet, cell);
@@ -197,8 +201,10 @@ class Counting {
     await this.#walk(kafka, prefix, topic, partition, (buffer, offset) => {
       readServiceRequest(this.#reader, request);
       const { kind, source, position, receivedMs } = request;
-      if (kind !== REQUEST_KIND.request || position <= (seen[source] ?? 0)) return;
-      seen[source] = position;
+      // A marker that begins a new tenure of its source stands above what came before.
+      const isReplay = position <= (seen[source] ?? 0);
+      if (!isReplay) seen[source] = position;
+      if (kind !== REQUEST_KIND.request || isReplay) return;
       const counts = this.#countsOf(buffer, request.deviceAt);
       const user = this.#users.get(buffer.toString('latin1', request.originatorAt, request.originatorAt + 8));
       if (counts === undefined || user === undefined) return;
@@ -210,10 +216,19 @@ class Counting {
       if (mode === ON_DEMAND && held.get(offset) === false) counts.quarantined(day, user);
       else {
         const row = rowOf(this.#matrixSrv[request.srv], mode, request.service);
+        if (receivedMs + this.#trtMs(buffer, request.deviceAt, row) >= this.#presentMs) {
+          counts.undecided(day);
+          return;
+        }
         counts.accepted(day, row);
         counts.leftOpen(day, row, user, atMs);
       }
     });
+  }
+
+  #trtMs(buffer: Buffer, deviceAt: number, row: number): number {
+    const { fleet, trtMs } = this.#model;
+    return trtMs[networkOfMeter(fleet, buffer.readUInt32BE(deviceAt + 4))][row];
   }
 
   #received(counts: CellCounts, day: number, user: number, request: ServiceRequestFields, atMs: number): void {

@@ -132,6 +132,11 @@ export class CellCounts {
     this.#breach(at, clockStartMs + this.#trtMs[row]);
   }
 
+  /** Unanswered when the run was ended, in time still: open in the ledger, and judged by nothing. */
+  undecided(day: number): void {
+    this.counted[dayAt(this.#model.counters, day) + DAY.open]++;
+  }
+
   /** Ends the cell: what it counted goes into its network's tally. */
   finish(events: number, exchanges: number, busy: Occupancy, queue: readonly [Occupancy, Occupancy]): void {
     const { counters, scenario } = this.#model;
