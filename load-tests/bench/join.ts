@@ -110,22 +110,34 @@ function checked<T extends PeerPass>(who: string, world: JoinWorld, result: T): 
   return result;
 }
 
+/** Each of ours is the first pass of a process, and so is what it is held against; the peer's third is beside it. */
 function rowsOf(ours: readonly PeerPass[], peers: readonly PeerResult[]): Measurement[] {
   const perCpuSecond = ours.map((one) => one.perCpuSecond);
   const perSecond = ours.map((one) => one.perSecond);
   const cpuSeconds = median(ours.map((one) => one.cpuSeconds));
-  const peerPerCpuSecond = peers.map((one) => one.perCpuSecond);
-  const peerPerSecond = peers.map((one) => one.perSecond);
-  const baseline = (values: readonly number[]) => ({ name: 'Kafka Streams', value: median(values) });
+  const first = peers.map(({ cold }) => cold);
+  const baseline = (name: string, values: readonly number[]) => ({ name, value: median(values) });
+  const target = 'at least 3 times the baseline';
   return [
-    measured('join-per-cpu-second', 'SR/CPU-s', perCpuSecond, { baseline: baseline(peerPerCpuSecond), cpuSeconds }),
-    measured('join-per-second', 'SR/s', perSecond, { baseline: baseline(peerPerSecond) }),
-    measured('join-kafka-streams-per-cpu-second', 'SR/CPU-s', peerPerCpuSecond),
-    measured('join-kafka-streams-per-second', 'SR/s', peerPerSecond),
-    measured(
-      'join-kafka-streams-cold-per-cpu-second',
-      'SR/CPU-s',
-      peers.map(({ cold }) => cold.perCpuSecond),
-    ),
+    measured('join-per-cpu-second', 'SR/CPU-s', perCpuSecond, {
+      baseline: baseline(
+        'Kafka Streams, first pass',
+        first.map((one) => one.perCpuSecond),
+      ),
+      cpuSeconds,
+      target,
+    }),
+    measured('join-per-second', 'SR/s', perSecond, {
+      baseline: baseline(
+        'Kafka Streams, first pass',
+        first.map((one) => one.perSecond),
+      ),
+    }),
+    measured('join-per-cpu-second-beside-warm-peer', 'SR/CPU-s', perCpuSecond, {
+      baseline: baseline(
+        'Kafka Streams, third pass of one process',
+        peers.map((one) => one.perCpuSecond),
+      ),
+    }),
   ];
 }
