@@ -6,6 +6,7 @@ import { WIRE_HEADER_BYTES, writeMpanKey, writeWireHeader } from '#schemas/wire.
 import { nowMs, sleep } from '#services/platform/clock.ts';
 import { type Commit, joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed } from '#services/platform/kafka/intake.ts';
+import { endOffsets } from '#services/platform/kafka/partition-reader.ts';
 import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
@@ -53,16 +54,22 @@ const SYMBOLS = Object.fromEntries(
 );
 
 async function start(context: ServiceContext): Promise<RunningService> {
-  const { settings, outbox, schemaIds, setAside, fail } = context;
+  const { kafka, settings, outbox, schemaIds, setAside, fail } = context;
   const run = await awaitRun(context);
   const counts = new TrtCounts();
   const trts = new TrtTable(run.matrix);
   const monitors = new Map<number, PartitionMonitor>();
   const breaches = new Map<number, Breach[]>();
+  /** Partitions whose answers wait until their requests have been read again. */
+  const keptBack = new Set<number>();
   let breachesPublished = 0;
   let isDraining = false;
 
-  function createMonitor(partition: number, committed: ReadonlyMap<TopicName, Committed>): PartitionMonitor {
+  function createMonitor(
+    partition: number,
+    committed: ReadonlyMap<TopicName, Committed>,
+    responsesEnd: number,
+  ): PartitionMonitor {
     return new PartitionMonitor(
       {
         partition,
@@ -85,25 +92,33 @@ async function start(context: ServiceContext): Promise<RunningService> {
       },
       [laneStart(committed.get(SCHEDULED_LANE)), laneStart(committed.get(ON_DEMAND_LANE))],
       responsesStart(committed.get(RESPONSES), run.record.startMs),
+      responsesEnd,
     );
   }
 
   const group = joinGroup(context, {
     topics: [ON_DEMAND_LANE, SCHEDULED_LANE, RESPONSES],
     async assigned(partition, committed) {
-      monitors.set(partition, createMonitor(partition, committed));
+      const responsesEnd = (await endOffsets(kafka, settings.prefix + RESPONSES))[partition];
+      monitors.set(partition, createMonitor(partition, committed, responsesEnd));
     },
     lost(partition) {
       monitors.delete(partition);
       breaches.delete(partition);
+      keptBack.delete(partition);
     },
-    take({ topic, partition, batches, fromOffset, nextOffset }) {
+    take({ topic, partition, batches, fromOffset, nextOffset, highWatermark }) {
       const monitor = monitors.get(partition) as PartitionMonitor;
+      if (topic === RESPONSES && !monitor.takesResponses) {
+        keptBack.add(partition);
+        return false;
+      }
       const letters =
         topic === RESPONSES
-          ? monitor.takeResponses(batches, fromOffset, nextOffset)
+          ? monitor.takeResponses(batches, fromOffset, nextOffset, highWatermark)
           : monitor.takeRequests(topic === SCHEDULED_LANE ? SCHEDULED : ON_DEMAND, batches, fromOffset, nextOffset);
       setAside(letters).catch(fail);
+      if (monitor.takesResponses && keptBack.delete(partition)) group.resume(RESPONSES, partition);
       return true;
     },
     // Breaches are published before what they came from is committed.
@@ -168,7 +183,9 @@ async function start(context: ServiceContext): Promise<RunningService> {
 
 function commitsOf(monitor: PartitionMonitor): Commit[] {
   const { partition } = monitor;
-  const { lanes, responses } = monitor.committable();
+  const committable = monitor.committable();
+  if (committable === undefined) return [];
+  const { lanes, responses } = committable;
   return [
     ...lanes.map(({ mode, offset, next, state }) => ({
       topic: mode === SCHEDULED ? (SCHEDULED_LANE as TopicName) : (ON_DEMAND_LANE as TopicName),
@@ -182,12 +199,15 @@ function commitsOf(monitor: PartitionMonitor): Commit[] {
 
 function laneStart(committed: Committed | undefined): LaneStart {
   if (committed === undefined) return { offset: 0, next: 0, state: undefined };
+  // Offsets that a person has set have no metadata.
+  if (committed.metadata === '') return { offset: committed.offset, next: committed.offset, state: undefined };
   const { next, state } = JSON.parse(committed.metadata) as { next: number; state: LaneState };
   return { offset: committed.offset, next, state };
 }
 
 function responsesStart(committed: Committed | undefined, startMs: number): ResponsesStart {
   if (committed === undefined) return { offset: 0, next: 0, nowMs: startMs };
+  if (committed.metadata === '') return { offset: committed.offset, next: committed.offset, nowMs: startMs };
   return { ...(JSON.parse(committed.metadata) as ResponsesStart), offset: committed.offset };
 }
 

@@ -1,3 +1,4 @@
+import { DAY_MS } from '#core/settlement-day.ts';
 import { deadlineMs, isBreach } from '#core/trt-clock.ts';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
@@ -44,13 +45,18 @@ export type LaneState = {
   seen: number[];
   /** By source of markers: no request before this instant follows. */
   untilMs: number[];
-  /** Requests of a lower offset in service-requests are settled. */
+  /** Requests of a lower offset in service-requests are settled: none of them comes any more. */
   requestOffset: number;
 };
 /** `next`: offsets below it were counted by the process before. */
 export type LaneStart = { offset: number; next: number; state: LaneState | undefined };
 /** `nowMs`: breaches up to then were published by the process before. */
 export type ResponsesStart = { offset: number; next: number; nowMs: number };
+
+export type MonitorCommit = {
+  lanes: { mode: number; offset: number; next: number; state: LaneState }[];
+  responses: ResponsesStart;
+};
 
 export type MonitorOptions = {
   partition: number;
@@ -80,11 +86,18 @@ type Lane = {
   next: number;
   /** Offsets below were counted before the restart. */
   countFrom: number;
-  /** The highest offset of service-requests seen: what comes later lies above. */
+  /** The highest offset of service-requests seen. */
   requestOffset: number;
+  /** The same as it was at earlier instants. */
+  requestOffsets: Checkpoints<number>;
 };
 
 const VALUE_BYTES_MAX = 1_048_576;
+/**
+ * On demand, requests come out of the anomaly check in another order than they went in, and those held come when their
+ * User releases them: at most so much simulated time later.
+ */
+const HELD_MS_MAX = 2 * DAY_MS;
 const OK = codeIndex('I0');
 
 /**
@@ -110,9 +123,19 @@ export class PartitionMonitor {
   readonly #responsesCountFrom: number;
   readonly #publishedUntilMs: number;
   #responsesNext: number;
+  /** Answers up to here are in the topic: until they are taken, the clock is ahead of what is known here. */
+  #responsesEnd: number;
   #fleetMs: number;
+  /** No answer taken, of those to requests of the lanes, is later. */
+  #answeredMs: number;
 
-  constructor(options: MonitorOptions, lanes: readonly [LaneStart, LaneStart], responses: ResponsesStart) {
+  /** `responsesEnd`: offset behind the answers that are there already. */
+  constructor(
+    options: MonitorOptions,
+    lanes: readonly [LaneStart, LaneStart],
+    responses: ResponsesStart,
+    responsesEnd: number,
+  ) {
     this.partition = options.partition;
     this.#options = options;
     this.#lanes = [newLane(SCHEDULED, options, lanes[SCHEDULED]), newLane(ON_DEMAND, options, lanes[ON_DEMAND])];
@@ -122,6 +145,8 @@ export class PartitionMonitor {
     this.#responses = new Checkpoints({ offset: responses.offset, untilMs: options.startMs, known: undefined });
     this.#responsesCountFrom = responses.next;
     this.#responsesNext = responses.offset;
+    this.#responsesEnd = responsesEnd;
+    this.#answeredMs = options.startMs;
     this.#publishedUntilMs = responses.nowMs;
   }
 
@@ -129,11 +154,21 @@ export class PartitionMonitor {
     return this.#open.size;
   }
 
+  /**
+   * Answers are to be kept back until the requests that the process before had taken are known again: whether a late
+   * one was published as a breach before it came is not known without its request.
+   */
+  get takesResponses(): boolean {
+    return this.#lanes.every(({ next, countFrom }) => next >= countFrom);
+  }
+
   takeRequests(mode: number, batches: readonly Buffer[], fromOffset: number, nextOffset: number): DeadLetter[] {
     const lane = this.#lanes[mode];
     const walk = this.#walk;
     const topic = mode === SCHEDULED ? 'device-requests.scheduled' : 'device-requests.on-demand';
-    lane.checkpoints.note(fromOffset, least(lane.untilMs), () => stateOf(lane));
+    const untilMs = least(lane.untilMs);
+    lane.requestOffsets.note(fromOffset, untilMs, () => lane.requestOffset);
+    lane.checkpoints.note(fromOffset, untilMs, () => stateOf(mode, lane));
     walk.begin({ topic, partition: this.partition, batches, fromOffset });
     let next = fromOffset;
     while (walk.next()) {
@@ -145,13 +180,20 @@ export class PartitionMonitor {
     }
     lane.done.addRange(next, nextOffset);
     lane.next = nextOffset;
+    // What ran out before its request came is noticed at once: what is committed says that everything up to now was.
+    this.#expire();
     return walk.deadLetters;
   }
 
-  takeResponses(batches: readonly Buffer[], fromOffset: number, nextOffset: number): DeadLetter[] {
+  takeResponses(
+    batches: readonly Buffer[],
+    fromOffset: number,
+    nextOffset: number,
+    highWatermark: number,
+  ): DeadLetter[] {
     const walk = this.#walk;
     const takenWallMs = this.#options.nowMs();
-    this.#responses.note(fromOffset, this.#fleetMs, () => undefined);
+    this.#responses.note(fromOffset, this.#answeredMs, () => undefined);
     walk.begin({ topic: 'service-responses', partition: this.partition, batches, fromOffset });
     while (walk.next()) {
       if (!walk.hasValue(this.#options.schemaIds.serviceResponse, VALUE_BYTES_MAX)) continue;
@@ -169,6 +211,7 @@ export class PartitionMonitor {
       else this.#takeAnswer(takenWallMs, offset >= this.#responsesCountFrom, buffer);
     }
     this.#responsesNext = nextOffset;
+    this.#responsesEnd = Math.max(this.#responsesEnd, highWatermark);
     return walk.deadLetters;
   }
 
@@ -176,21 +219,20 @@ export class PartitionMonitor {
   advance(): void {
     const { clock, graceWallMs } = this.#options;
     let nowMs = this.#fleetMs;
-    if (clock.isPaced) nowMs = Math.max(nowMs, clock.now() - graceWallMs * clock.speed);
+    const isUpToDate = this.#responsesNext >= this.#responsesEnd;
+    if (clock.isPaced && isUpToDate) nowMs = Math.max(nowMs, clock.now() - graceWallMs * clock.speed);
     if (nowMs <= this.nowMs) return;
     this.nowMs = nowMs;
-    this.#wheel.expire(
-      nowMs,
-      (request) => this.#open.deadlineMs[request],
-      (request) => this.#breach(request, false),
-    );
+    this.#expire();
   }
 
-  /** Where a restart reads each topic from. */
-  committable(): {
-    lanes: { mode: number; offset: number; next: number; state: LaneState }[];
-    responses: ResponsesStart;
-  } {
+  /**
+   * Where a restart reads each topic from. Nothing until this process stands where the one before stood: what that one
+   * had counted and published is not known here before.
+   */
+  committable(): MonitorCommit | undefined {
+    const isBehind = this.#responsesNext < this.#responsesCountFrom || this.nowMs < this.#publishedUntilMs;
+    if (isBehind || !this.takesResponses) return undefined;
     let oldestMs = Number.POSITIVE_INFINITY;
     const lanes = this.#lanes.map((lane, mode) => {
       const { offset, untilMs, known } = lane.checkpoints.atOrBefore(lane.done.low);
@@ -201,6 +243,14 @@ export class PartitionMonitor {
     // An answer to a request that is read again stands behind the fleet's marker of the instant it was received.
     const { offset } = this.#responses.before(oldestMs);
     return { lanes, responses: { offset, next: this.#responsesNext, nowMs: this.nowMs } };
+  }
+
+  #expire(): void {
+    this.#wheel.expire(
+      this.nowMs,
+      (request) => this.#open.deadlineMs[request],
+      (request) => this.#breach(request, false),
+    );
   }
 
   #takeRequest(mode: number, lane: Lane): void {
@@ -248,6 +298,7 @@ export class PartitionMonitor {
     const { trts, counts, countedStartMs, countedEndMs } = this.#options;
     const { request, requestOffset, generation, quarantinedMs } = this.#request;
     const trtSeconds = trts.secondsOf(request.srv, generation, mode, request.service, request.role);
+    const wasTaken = ownOffset < this.#lanes[mode].countFrom;
     const open = this.#open;
     const index = open.add(mode, requestOffset);
     this.#wheel.reserve(open.slots);
@@ -269,7 +320,7 @@ export class PartitionMonitor {
     counts.open[series]++;
     if (request.receivedMs >= countedStartMs && request.receivedMs < countedEndMs) this.openCounted++;
     if (trtSeconds < 0) open.isBreached[index] = 1;
-    else if (open.deadlineMs[index] < this.#publishedUntilMs) open.isBreached[index] = 1;
+    else if (wasTaken && open.deadlineMs[index] < this.#publishedUntilMs) open.isBreached[index] = 1;
     else {
       open.isBreached[index] = 0;
       this.#wheel.add(index, open.deadlineMs[index]);
@@ -289,6 +340,7 @@ export class PartitionMonitor {
       if (isCounted) counts.refused[response.code]++;
       return;
     }
+    this.#answeredMs = Math.max(this.#answeredMs, response.answeredMs);
     const trtSeconds = trts.secondsOf(srv, generation, mode, service, role);
     const series = seriesOf(srv, mode, service, generation);
     const platformMs = response.platformMs + Math.max(0, takenWallMs - response.sentWallMs);
@@ -313,7 +365,8 @@ export class PartitionMonitor {
     }
     if (isLate && !wasBreached) {
       this.#wheel.remove(index);
-      this.#breach(index, true);
+      // Where the answer was counted before the restart, the breach was published then.
+      if (isCounted) this.#breach(index, true);
     } else if (this.#open.isBreached[index] === 0) this.#wheel.remove(index);
     this.#settle(index, lane);
   }
@@ -380,11 +433,14 @@ function newLane(mode: number, { partitions, startMs }: MonitorOptions, start: L
     next: start.offset,
     countFrom: start.next,
     requestOffset: state.requestOffset,
+    requestOffsets: new Checkpoints({ offset: start.offset, untilMs: startMs, known: state.requestOffset }),
   };
 }
 
-function stateOf(lane: Lane): LaneState {
-  return { seen: Array.from(lane.seen), untilMs: Array.from(lane.untilMs), requestOffset: lane.requestOffset };
+function stateOf(mode: number, lane: Lane): LaneState {
+  const { seen, untilMs, requestOffset, requestOffsets } = lane;
+  const settled = mode === SCHEDULED ? requestOffset : requestOffsets.before(least(untilMs) - HELD_MS_MAX).known;
+  return { seen: Array.from(seen), untilMs: Array.from(untilMs), requestOffset: settled };
 }
 
 function least(values: Float64Array): number {
