@@ -126,10 +126,9 @@ export class FanOutStep {
   #write(columns: ScheduleColumns, at: number, wallMs: number, schemaId: number): void {
     const builder = this.#builder;
     writeMpanKey(this.#key, 0, this.#request.mpan);
-    const user = columns.user.subarray(8 * at, 8 * at + 8);
-    const device = columns.device.subarray(8 * at, 8 * at + 8);
     const value = builder.begin(wallMs, this.#key, 0, MPAN_KEY_BYTES);
     const from = writeWireHeader(builder.buffer, value, schemaId);
-    builder.end(writeServiceRequest(builder.buffer, from, this.#request, user, device));
+    const { user, device } = columns;
+    builder.end(writeServiceRequest(builder.buffer, from, this.#request, user, device, 8 * at, 8 * at));
   }
 }
