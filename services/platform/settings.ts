@@ -12,6 +12,8 @@ export type Setting = {
   min?: number;
   max?: number;
   choices?: readonly (string | number)[];
+  /** What a text, or each item of a list, must look like. */
+  form?: { pattern: RegExp; expected: string };
   /** Another environment variable that is heeded, by custom of the field. */
   environment?: string;
   doc: string;
@@ -22,10 +24,27 @@ export const COMMON_SETTINGS = {
   brokers: {
     type: 'list',
     environment: 'KAFKA_BROKERS',
+    form: {
+      pattern: /^(\[[\da-f:.]+\]|[^\s:/[\]]+):\d{1,5}$/i,
+      expected: 'HOST:PORT, several with commas between them',
+    },
     doc: 'Kafka brokers, HOST:PORT, with commas between them.',
   },
-  registry: { type: 'text', environment: 'SCHEMA_REGISTRY_URL', doc: 'URL of the schema registry (Confluent API).' },
-  prefix: { type: 'text', default: 'mdr.', doc: 'What stands before the name of each topic and consumer group.' },
+  registry: {
+    type: 'text',
+    environment: 'SCHEMA_REGISTRY_URL',
+    form: { pattern: /^https?:\/\/\S+$/, expected: 'an http or https URL' },
+    doc: 'URL of the schema registry (Confluent API).',
+  },
+  prefix: {
+    type: 'text',
+    default: 'mdr.',
+    form: {
+      pattern: /^[\w.-]{1,200}$/,
+      expected: 'up to 200 letters, digits, dots, hyphens and underscores: what a topic may be called',
+    },
+    doc: 'What stands before the name of each topic and consumer group.',
+  },
   partitions: {
     type: 'choice',
     default: PARTITIONS_DEFAULT,
@@ -89,7 +108,7 @@ export function readSettings(
     values[name] = settingValue(name, setting, flags[name], environment, file, faults);
   }
   for (const name of ['brokers', 'registry']) {
-    if (values[name] === undefined)
+    if (values[name] === undefined && placeOf(name, all[name], flags[name], environment, file) === undefined)
       faults.push({ path: name, expected: `--${name} or ${all[name].environment}: 'mdr kafka up' prints both` });
   }
   if (faults.length > 0) throw new MdrError('INPUT_INVALID', 'The settings cannot be used', faults);
@@ -114,7 +133,7 @@ export function describeSettings(settings: Readonly<Record<string, Setting>>): s
     .map(([name, setting]) => {
       const range = setting.choices === undefined ? '' : ` One of ${setting.choices.join(', ')}.`;
       const usual = setting.default === undefined ? '' : ` [${setting.default}]`;
-      return `  --${name.padEnd(20)} ${setting.doc}${range}${usual} (${environmentName(name)})\n`;
+      return `  --${name.padEnd(20)} ${setting.doc}${range}${usual} (${variablesOf(name, setting).join(', ')})\n`;
     })
     .join('');
 }
@@ -147,8 +166,25 @@ function readFile(path: string, all: Record<string, Setting>, faults: Fault[]): 
   return { path, value: value as Record<string, unknown>, lineOf: (at) => yaml.lineOf(at) };
 }
 
-function environmentName(name: string): string {
-  return `MDR_${name.toUpperCase().replaceAll('-', '_')}`;
+/** Environment variables of a setting, those heeded first before the others. */
+function variablesOf(name: string, { environment }: Setting): string[] {
+  const own = `MDR_${name.toUpperCase().replaceAll('-', '_')}`;
+  return environment === undefined ? [own] : [own, environment];
+}
+
+/** The value that goes before all others, and where it stands; undefined where nobody gives one. */
+function placeOf(
+  name: string,
+  setting: Setting,
+  flag: string | undefined,
+  environment: NodeJS.ProcessEnv,
+  file: SettingsFile | undefined,
+): { value: unknown; place: Partial<Fault> } | undefined {
+  if (flag !== undefined) return { value: flag, place: { path: `--${name}` } };
+  const variable = variablesOf(name, setting).find((candidate) => environment[candidate] !== undefined);
+  if (variable !== undefined) return { value: environment[variable], place: { path: variable } };
+  if (file === undefined || !Object.hasOwn(file.value, name)) return undefined;
+  return { value: file.value[name], place: { file: file.path, line: file.lineOf([name]), path: name } };
 }
 
 function settingValue(
@@ -159,16 +195,8 @@ function settingValue(
   file: SettingsFile | undefined,
   faults: Fault[],
 ): Value {
-  const variable = [environmentName(name), setting.environment].find(
-    (candidate) => candidate !== undefined && environment[candidate] !== undefined,
-  );
-  if (flag !== undefined) return parsed(setting, flag, { path: `--${name}` }, faults);
-  if (variable !== undefined) return parsed(setting, environment[variable], { path: variable }, faults);
-  if (file !== undefined && Object.hasOwn(file.value, name)) {
-    const place = { file: file.path, line: file.lineOf([name]), path: name };
-    return parsed(setting, file.value[name], place, faults);
-  }
-  return setting.default;
+  const given = placeOf(name, setting, flag, environment, file);
+  return given === undefined ? setting.default : parsed(setting, given.value, given.place, faults);
 }
 
 function parsed(setting: Setting, value: unknown, place: Partial<Fault>, faults: Fault[]): Value {
@@ -176,23 +204,30 @@ function parsed(setting: Setting, value: unknown, place: Partial<Fault>, faults:
     faults.push({ ...place, value, expected });
     return undefined;
   };
+  const { form = ANY_TEXT } = setting;
   switch (setting.type) {
     case 'text':
-      return typeof value === 'string' && value !== '' ? value : refuse('a text');
+      return typeof value === 'string' && form.pattern.test(value) ? value : refuse(form.expected);
     case 'list': {
-      const list = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [];
-      const items = list.map((item) => String(item).trim()).filter((item) => item !== '');
-      return items.length > 0 ? items : refuse('values with commas between them');
+      const list: unknown[] = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [];
+      const items = list.map((item) => (typeof item === 'string' ? item.trim() : item)).filter((item) => item !== '');
+      const fits = items.length > 0 && items.every((item) => typeof item === 'string' && form.pattern.test(item));
+      return fits ? (items as string[]) : refuse(form.expected);
     }
     case 'integer': {
-      const number = typeof value === 'string' && value.trim() === '' ? Number.NaN : Number(value);
+      // Neither true nor [5] is a number, as `Number` would have it.
+      const isNumber = typeof value === 'number' || (typeof value === 'string' && /^-?\d+$/.test(value.trim()));
       const { min = 0, max = Number.MAX_SAFE_INTEGER } = setting;
-      const fits = Number.isInteger(number) && number >= min && number <= max;
+      const number = Number(value);
+      const fits = isNumber && Number.isInteger(number) && number >= min && number <= max;
       return fits ? number : refuse(`a whole number from ${min} to ${max}`);
     }
     case 'choice': {
-      const chosen = setting.choices?.find((choice) => String(choice) === String(value));
+      const isScalar = typeof value === 'number' || typeof value === 'string';
+      const chosen = setting.choices?.find((choice) => isScalar && String(choice) === String(value));
       return chosen ?? refuse(`one of ${setting.choices?.join(', ')}`);
     }
   }
 }
+
+const ANY_TEXT = { pattern: /\S/, expected: 'a text' };
