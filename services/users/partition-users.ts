@@ -89,7 +89,7 @@ export class PartitionUsers {
   #pending: (Pending | undefined)[] = [];
   #free: number[] = [];
   /** Re-requests planned, so that an answer that comes twice plans none: those of this day and of the one before. */
-  #planned: [Set<string>, Set<string>] = [new Set(), new Set()];
+  #planned: [Set<number | string>, Set<number | string>] = [new Set(), new Set()];
   #plannedSinceMs: number;
   readonly #output = new StepOutput();
   readonly #lanes: readonly [Lane, Lane];
@@ -276,14 +276,14 @@ export class PartitionUsers {
     const { dataDay, ordinal, serial } = facts;
     const unit = drawUnit(world.scenario.seed, meter, dataDay * 64 + ordinal, PURPOSE.reRequestDelay);
     const askAtMs = answeredMs + reRequestAfterMs + Math.floor(unit * reRequestSpreadMs);
-    if (!this.#isFirst(`${meter} ${user} ${row} ${dataDay} ${ordinal + 1} ${serial}`, askAtMs)) return;
+    if (!this.#isFirst(reRequestKey(meter, user, row, dataDay, ordinal + 1), askAtMs)) return;
     const day = Math.floor((askAtMs - this.#originMs) / DAY_MS);
     const ask = { meter, user, row, flags: DATA_SET, dataDay, day, ordinal: ordinal + 1, serial };
     this.#plan(askAtMs, { kind: 'ask', ask });
   }
 
   /** Whether this is planned for the first time, and has not been written before the partition was taken over. */
-  #isFirst(key: string, atMs: number): boolean {
+  #isFirst(key: number | string, atMs: number): boolean {
     if (this.#planned[0].has(key) || this.#planned[1].has(key)) return false;
     this.#planned[0].add(key);
     return atMs > Math.min(this.#before[0].untilMs, this.#before[1].untilMs);
@@ -383,6 +383,16 @@ export class PartitionUsers {
     const at = lane.begin(Math.floor(wallMs), this.#key, 0, -1, REQUEST_BYTES_MAX);
     lane.end(writeMarker(lane.buffer, at, SOURCE.users, this.#positions[mode], mode, this.reachedMs, wallMs));
   }
+}
+
+/**
+ * Names a re-request among those of two days: a number, since there are millions in a night.
+ *
+ *     meter 26 bits | user 8 | row 7 | data day 6 | how often before 5
+ */
+function reRequestKey(meter: number, user: number, row: number, dataDay: number, ordinal: number): number {
+  const low = (row << 11) | ((dataDay & 63) << 5) | (ordinal & RE_REQUEST_MASK);
+  return (meter * 256 + (user & 255)) * 2 ** 18 + low;
 }
 
 const NOTHING = { batches: [], isIdle: true };
