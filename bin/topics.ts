@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util';
-import { createKafka } from '#services/platform/kafka/client.ts';
+import { MdrError } from '#core/errors.ts';
+import { connectAdmin, createKafka } from '#services/platform/kafka/client.ts';
 import { registerSchemas } from '#services/platform/kafka/registry.ts';
 import { ensureTopics } from '#services/platform/kafka/topics.ts';
+import { requireReachable } from '#services/platform/kafka-provider/given.ts';
 import { createLog } from '#services/platform/log.ts';
 import { readSettings } from '#services/platform/settings.ts';
 
@@ -21,29 +23,20 @@ Examples:
 `;
 
 export async function run(argv: string[]): Promise<number> {
-  const isJson = argv.includes('--json');
-  const { values } = parseArgs({
-    args: argv,
-    strict: false,
-    options: { replicas: { type: 'string', default: '1' } },
-  });
-  const rest = argv.filter((arg, k) => arg !== '--json' && arg !== '--replicas' && argv[k - 1] !== '--replicas');
-  const settings = readSettings({}, rest, process.env);
-  const kafka = createKafka(settings.brokers, 'topics', createLog('topics', settings.logLevel));
-  const admin = kafka.admin();
-  await admin.connect();
+  const { json, replicas, rest } = parse(argv);
+  const { brokers, registry, prefix, partitions, logLevel } = readSettings({}, rest, process.env);
+  await requireReachable({ brokers, registryUrl: registry });
+  const kafka = createKafka(brokers, 'topics', createLog('topics', logLevel));
+  const admin = await connectAdmin(kafka, brokers);
   try {
-    const states = await ensureTopics(admin, settings.prefix, settings.partitions, {
-      create: true,
-      replicas: Number(values.replicas),
-    });
-    const ids = await registerSchemas(settings.registry);
+    const states = await ensureTopics(admin, prefix, partitions, { create: true, replicas });
+    const ids = await registerSchemas(registry);
     const rows = states.map((row) => ({
       ...row,
-      partitions: settings.partitions,
-      schemaId: ids[row.topic.slice(settings.prefix.length) as keyof typeof ids],
+      partitions,
+      schemaId: ids[row.topic.slice(prefix.length) as keyof typeof ids],
     }));
-    if (isJson) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
+    if (json) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
     else
       for (const { topic, state, schemaId } of rows)
         process.stdout.write(`${state.padEnd(8)} ${topic}, schema ${schemaId}\n`);
@@ -51,4 +44,21 @@ export async function run(argv: string[]): Promise<number> {
     await admin.disconnect();
   }
   return 0;
+}
+
+/** Its own options apart from the settings that it shares with the services. */
+function parse(argv: string[]): { json: boolean; replicas: number; rest: string[] } {
+  const options = { replicas: { type: 'string' }, json: { type: 'boolean', default: false } } as const;
+  const { values, tokens } = parseArgs({ args: argv, strict: false, tokens: true, options });
+  const own = new Set<number>();
+  for (const token of tokens) {
+    if (token.kind !== 'option' || !Object.hasOwn(options, token.name)) continue;
+    own.add(token.index);
+    if (token.value !== undefined && !token.inlineValue) own.add(token.index + 1);
+  }
+  const { replicas = '1', json } = values;
+  if (!/^[1-9]\d{0,2}$/.test(String(replicas))) {
+    throw new MdrError('USAGE', `--replicas ${replicas} is not a number of copies from 1 to 999`);
+  }
+  return { json: json === true, replicas: Number(replicas), rest: argv.filter((_, index) => !own.has(index)) };
 }

@@ -8,6 +8,12 @@ export const UNKNOWN_SRV = 11;
 export const UNKNOWN_ROLE = 8;
 export const UNKNOWN_GENERATION = 2;
 
+/**
+ * Whoever takes a source's partition over numbers on from the next multiple of this: a tenure of its own. 2 million
+ * takeovers of 4 billion requests each.
+ */
+export const POSITIONS_A_TENURE = 2 ** 32;
+
 /** Longest value that {@link writeServiceRequest} writes, without the wire header. */
 export const SERVICE_REQUEST_BYTES_MAX = 128;
 
@@ -76,21 +82,23 @@ export function readServiceRequest(reader: AvroReader, into: ServiceRequestField
   into.dueWallMs = readDouble(reader);
 }
 
-/** Writes one, signed by its originator; returns the position behind it. Euis: 8 bytes each. */
+/** Writes one, signed by its originator; returns the position behind it. EUI-64s: the 8 bytes at their positions. */
 export function writeServiceRequest(
   buffer: Buffer,
   at: number,
   fields: ServiceRequestFields,
   originator: Uint8Array,
   device: Uint8Array,
+  originatorAt = 0,
+  deviceAt = 0,
 ): number {
   let to = at;
   buffer[to++] = fields.kind << 1;
   to = writeLong(buffer, to, fields.source);
   to = writeLong(buffer, to, fields.position);
   to = writeLong(buffer, to, fields.mpan);
-  to = writeFixed(buffer, to, originator, 0, 8);
-  to = writeFixed(buffer, to, device, 0, 8);
+  to = writeFixed(buffer, to, originator, originatorAt, 8);
+  to = writeFixed(buffer, to, device, deviceAt, 8);
   to = writeLong(buffer, to, fields.counter);
   buffer[to++] = fields.role << 1;
   buffer[to++] = 0;

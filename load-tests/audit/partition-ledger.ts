@@ -164,7 +164,7 @@ class PartitionFold {
     const { source, position, kind } = value;
     const { users, setAside, replays, faults } = this.#books;
     const isMarker = kind === 'MARKER';
-    if (!isMarker && positions.isReplay(source, position)) {
+    if (isMarker ? positions.isReplayedMarker(source, position) : positions.isReplay(source, position)) {
       replays.add(LANES[mode]);
       if (kind === 'REQUEST') this.#noteReplay(value, mode, offset, positions);
       return;

@@ -8,9 +8,15 @@ type Source = {
   requests: number[];
 };
 
+/** A new tenure of a source begins at a multiple of this. */
+const POSITIONS_A_TENURE = 2 ** 32;
+
 export type Gap = { first: number; last: number; behindOffset: number };
 
-/** The numbering that each source gives to its records in one lane of one partition: from 1, by one, never back. */
+/**
+ * The numbering that each source gives to its records in one lane of one partition: from 1, by one, never back. Whoever
+ * takes over from another begins anew behind a multiple of 2^32.
+ */
 export class Positions {
   readonly #sources = new Map<number, Source>();
   #unreadable = 0;
@@ -25,9 +31,16 @@ export class Positions {
     return position <= this.#of(source).position;
   }
 
+  /** The same of a marker, which repeats a position: true where another has taken over from its writer. */
+  isReplayedMarker(source: number, position: number): boolean {
+    return position < this.#of(source).position;
+  }
+
   /** The positions up to this one that are missing, unless records that nobody could read explain them. */
   missingUpTo(source: number, position: number): Gap | undefined {
-    const { position: before, offset, unreadable } = this.#of(source);
+    const { position: last, offset, unreadable } = this.#of(source);
+    const tenure = Math.floor(position / POSITIONS_A_TENURE) * POSITIONS_A_TENURE;
+    const before = Math.max(last, tenure);
     const isExplained = position - before <= this.#unreadable - unreadable;
     return isExplained ? undefined : { first: before + 1, last: position, behindOffset: offset };
   }

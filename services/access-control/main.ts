@@ -64,12 +64,9 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const byFact = new Float64Array(FACTS.length);
   let duplicates = 0;
   let users: SharedUsers = { version: 0, json: new SharedArrayBuffer(0) };
-  const userFeed = await followUsers<UserRecord>(
-    kafka,
-    settings.prefix,
-    (records) => (users = share(records, users)),
-    fail,
-  );
+  const userFeed = await followUsers<UserRecord>(context, (records) => {
+    users = share(records, users);
+  });
 
   async function restore(partition: number, committed: ReadonlyMap<TopicName, Committed>): Promise<Partition> {
     const of: Partition = {
@@ -147,6 +144,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
 
   const group = joinGroup(context, {
     topics: TOPICS,
+    // The scheduled lane is paused and resumed all the time.
+    fetchWaitMsMax: 10,
     async assigned(partition, committed) {
       partitions.set(partition, await restore(partition, committed));
     },

@@ -7,6 +7,7 @@ import { partitionOfKey, partitionOfMpan } from '#core/partition.ts';
 import { buildRegistrationTable } from '#core/registration.ts';
 import { type DayConvention, dayOf, daysOfWindow } from '#core/settlement-day.ts';
 import { REQUEST_BYTES_MAX } from '#schemas/request-reader.ts';
+import { POSITIONS_A_TENURE } from '#schemas/service-request.ts';
 import { RECORDS_PER_BATCH_MAX } from '#services/platform/step-output.ts';
 import {
   batchOf,
@@ -377,6 +378,29 @@ describe('markers and releases', () => {
     ]);
     expect(result.counts.markers).toBe(2);
     expect(result.seen).toEqual([]);
+  });
+
+  test('a new tenure of a source ends the one before: what that one still writes is dropped', () => {
+    const { step, task, request } = acceptingWorld(SCHEDULED);
+    const before = request();
+    const [late, next] = [request(), request()];
+    const marker = (position: number, receivedMs: number) => ({
+      ...recordOf({ ...markerOf(SCHEDULED, receivedMs), source: before.source, position }),
+      key: null,
+    });
+    next.position = POSITIONS_A_TENURE + 1;
+    const records = [
+      recordOf(before),
+      marker(POSITIONS_A_TENURE, 10),
+      recordOf(late),
+      marker(late.position, 20),
+      recordOf(next),
+      marker(next.position, 30),
+    ];
+    const result = step.run({ ...task, batches: [batchOf(records, 0)] });
+    expect(decodedRequests(result).map(({ sourceOffset }) => sourceOffset)).toEqual([0, 1, 4, 5]);
+    expect(result.counts).toMatchObject({ duplicates: 2, markers: 2 });
+    expect(result.seen[before.source]).toBe(POSITIONS_A_TENURE + 1);
   });
 
   test('a marker on demand goes to every partition of the anomaly check', () => {

@@ -133,7 +133,7 @@ export class AccessStep {
     }
     const impossibility = reader.impossibility();
     if (impossibility !== undefined) walk.setAside('IMPOSSIBLE_VALUE', impossibility);
-    else if (reader.kind === REQUEST_KIND.marker) this.#forwardMarker(walk);
+    else if (reader.kind === REQUEST_KIND.marker) this.#takeMarker(walk);
     else if (this.#belongsHere(walk) && !this.#isDuplicate()) this.#decide(walk);
   }
 
@@ -175,9 +175,24 @@ export class AccessStep {
       this.#counts.duplicates++;
       return true;
     }
+    this.#see(source, position);
+    return false;
+  }
+
+  #see(source: number, position: number): void {
     this.#seen[source] = position;
     if (source >= this.#sources) this.#sources = source + 1;
-    return false;
+  }
+
+  // One below what was taken is of a writer whose tenure is over: what it says was written may have been dropped.
+  #takeMarker(walk: BatchWalk): void {
+    const { source, position } = this.#reader;
+    if (position < this.#seen[source]) {
+      this.#counts.duplicates++;
+      return;
+    }
+    if (position > this.#seen[source]) this.#see(source, position);
+    this.#forwardMarker(walk);
   }
 
   #forwardMarker(walk: BatchWalk): void {

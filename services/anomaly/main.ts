@@ -28,7 +28,7 @@ type Partition = {
 };
 
 async function start(context: ServiceContext): Promise<RunningService> {
-  const { kafka, settings, outbox, schemaIds, setAside, fail, log } = context;
+  const { settings, outbox, schemaIds, setAside, fail, log } = context;
   const run = await awaitRun(context);
   const partitions = new Map<number, Partition>();
   const paused = new Set<number>();
@@ -43,16 +43,11 @@ async function start(context: ServiceContext): Promise<RunningService> {
     },
   });
   let directory: ThresholdDirectory = buildThresholdDirectory([], run.matrix);
-  const userFeed = await followUsers<ThresholdRecord>(
-    kafka,
-    settings.prefix,
-    (records) => {
-      directory = buildThresholdDirectory(records, run.matrix);
-      if (directory.faults.length > 0) log.warn({ faults: directory.faults }, 'thresholds that cannot be used');
-      for (const { state } of partitions.values()) state.counts.useUsers(directory);
-    },
-    fail,
-  );
+  const userFeed = await followUsers<ThresholdRecord>(context, (records) => {
+    directory = buildThresholdDirectory(records, run.matrix);
+    if (directory.faults.length > 0) log.warn({ faults: directory.faults }, 'thresholds that cannot be used');
+    for (const { state } of partitions.values()) state.counts.useUsers(directory);
+  });
 
   const group = joinGroup(context, {
     topics: [CHECKS],

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Registry, register } from 'prom-client';
+import { MdrError } from '#core/errors.ts';
 
 export type Health = {
   /** False: the process is beyond help and should be started anew. */
@@ -14,7 +15,7 @@ export type Health = {
 const HEADERS_TIMEOUT_MS = 5000;
 const REQUEST_BYTES_MAX = 8192;
 
-/** Serves /metrics, /live, /ready and /status; the base of what every service listens on. */
+/** Serves /metrics, /live, /ready and /status. Throws COULD_NOT_RUN where the address is not to be had. */
 export async function serveHealth(
   health: Health,
   host: string,
@@ -49,7 +50,10 @@ export async function serveHealth(
       }
     },
   );
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new MdrError('COULD_NOT_RUN', `Cannot listen: ${error.message}`)));
+    server.listen(port, host, resolve);
+  });
   return {
     server,
     port: (server.address() as AddressInfo).port,

@@ -1,10 +1,20 @@
 import type { Kafka } from 'kafkajs';
+import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
-import { newServiceRequest, REQUEST_KIND, readServiceRequest } from '#schemas/service-request.ts';
-import { WIRE_HEADER_BYTES, wireSchemaId } from '#schemas/wire.ts';
+import {
+  newServiceRequest,
+  POSITIONS_A_TENURE,
+  REQUEST_KIND,
+  readServiceRequest,
+  SERVICE_REQUEST_BYTES_MAX,
+  writeMarker,
+} from '#schemas/service-request.ts';
+import { WIRE_HEADER_BYTES, wireSchemaId, writeWireHeader } from '#schemas/wire.ts';
+import { nowMs } from './clock.ts';
 import { KafkaError } from './kafka/errors.ts';
 import { beginningOffsets, endOffsets, readPartitions } from './kafka/partition-reader.ts';
-import { BatchCursor } from './kafka/record-batch.ts';
+import { BATCH_HEADER_BYTES, BatchBuilder, BatchCursor, RECORD_OVERHEAD_BYTES_MAX } from './kafka/record-batch.ts';
+import type { ServiceContext } from './service.ts';
 
 /** Where a source of Service Requests stands in one partition of a lane, by what it wrote there last. */
 export type OwnTail = {
@@ -21,14 +31,56 @@ export type OwnTail = {
 /** Looked at from the end backwards, in steps of so many records at first. */
 const STEP_AT_FIRST = 4096;
 
+export type Lane = 'service-requests.scheduled' | 'service-requests.on-demand';
+
+/**
+ * Takes a lane's partition over from whoever wrote there for the same source, and tells where that one stood. It may
+ * write still: it was not heard of for too long and has not noticed, or its last batch is under way. So a fence is put
+ * into the log first, a MARKER of a tenure of its own. What the other wrote before the fence is read back; what it
+ * writes behind it has a lower position, and is dropped by all who read.
+ *
+ *   1 2 3 M3 4 | fence 2^32 | 5' M4' 2^32+1 2^32+2 M ...
+ *
+ * `firstMs`: everything up to then counts as written where nothing is.
+ */
+export async function takeOverLane(
+  { kafka, settings, schemaIds, outbox }: Pick<ServiceContext, 'kafka' | 'settings' | 'schemaIds' | 'outbox'>,
+  topic: Lane,
+  partition: number,
+  source: number,
+  firstMs: number,
+): Promise<OwnTail & { untilMs: number }> {
+  const read = (untilOffset?: number) =>
+    readOwnTail(kafka, settings.prefix + topic, partition, source, schemaIds[topic], untilOffset);
+  for (let tail = await read(); ; ) {
+    const position = (Math.floor(tail.position / POSITIONS_A_TENURE) + 1) * POSITIONS_A_TENURE;
+    const fence = encodeFence(topic, source, position, tail.untilMs ?? firstMs, schemaIds[topic]);
+    const offset = await outbox.send(topic, partition, fence, 1);
+    tail = await read(offset);
+    // Unless another has taken it over at the same time, and stands before.
+    if (tail.position < position) return { ...tail, untilMs: tail.untilMs ?? firstMs, position };
+  }
+}
+
+function encodeFence(topic: Lane, source: number, position: number, untilMs: number, schemaId: number): Uint8Array {
+  const wallMs = nowMs();
+  const mode = topic === 'service-requests.scheduled' ? SCHEDULED : ON_DEMAND;
+  const builder = new BatchBuilder(
+    BATCH_HEADER_BYTES + RECORD_OVERHEAD_BYTES_MAX + WIRE_HEADER_BYTES + SERVICE_REQUEST_BYTES_MAX,
+  );
+  const at = writeWireHeader(builder.buffer, builder.beginWithoutKey(Math.floor(wallMs)), schemaId);
+  builder.end(writeMarker(builder.buffer, at, source, position, mode, untilMs, wallMs));
+  return builder.finish();
+}
+
 /** Names a request among those of one partition. */
 export function tailKey(receivedMs: number, mpan: number, counter: number): string {
   return `${receivedMs} ${mpan} ${counter}`;
 }
 
 /**
- * Reads back what a source wrote last, so that whoever takes the partition over goes on behind it. The log itself is
- * the state: nothing else is kept, so nothing can disagree with it.
+ * Reads back what a source wrote last, up to an offset, so that whoever takes the partition over goes on behind it. The
+ * log itself is the state: nothing else is kept, so nothing can disagree with it.
  */
 export async function readOwnTail(
   kafka: Kafka,
@@ -36,9 +88,10 @@ export async function readOwnTail(
   partition: number,
   source: number,
   schemaId: number,
+  until?: number,
 ): Promise<OwnTail> {
   const [ends, beginnings] = await Promise.all([endOffsets(kafka, topic), beginningOffsets(kafka, topic)]);
-  const [untilOffset, beginning] = [ends[partition], beginnings[partition]];
+  const [untilOffset, beginning] = [until ?? ends[partition], beginnings[partition]];
   for (let step = STEP_AT_FIRST; ; step *= 8) {
     const fromOffset = Math.max(beginning, untilOffset - step);
     const fold = new OwnTailFold(source, schemaId);
@@ -115,11 +168,12 @@ export class OwnTailFold {
       return;
     }
     // In the middle of an instant a marker speaks of the one before: requests of this instant stand before it, and
-    // before it only.
-    this.#missedUntilMs = Math.min(this.#missedUntilMs, receivedMs + 1);
-    this.#untilMs = receivedMs;
+    // before it only. A fence says no more than was known when it was written.
+    if (position % POSITIONS_A_TENURE !== 0) this.#missedUntilMs = Math.min(this.#missedUntilMs, receivedMs + 1);
+    const untilMs = Math.max(this.#untilMs ?? receivedMs, receivedMs);
+    this.#untilMs = untilMs;
     for (const [key, atMs] of this.#sent) {
-      if (atMs > receivedMs) break;
+      if (atMs > untilMs) break;
       this.#sent.delete(key);
     }
   }

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import avsc from 'avsc';
-import type { Kafka } from 'kafkajs';
 import { WIRE_HEADER_BYTES, writeWireHeader } from '#schemas/wire.ts';
+import { BatchWalk } from './batch-walk.ts';
 import { nowMs } from './clock.ts';
 import { readPartitions } from './kafka/partition-reader.ts';
-import { BatchBuilder, BatchCursor } from './kafka/record-batch.ts';
+import { BatchBuilder } from './kafka/record-batch.ts';
+import type { ServiceContext } from './service.ts';
 import type { ClockFace } from './sim-clock.ts';
 
 /** A run as run.avsc has it, the scenario parsed. Instants in ms since the epoch. */
@@ -28,8 +29,9 @@ const KEY = Buffer.from('run');
 /** The one partition that the record is written to: there is one run in a set of topics. */
 export const RUN_PARTITION = 0;
 
-export function clockFaceOf({ startMs, wallEpochMs, speed }: RunRecord): ClockFace {
-  return { startMs, wallEpochMs, speed };
+/** The clock of a run. While it is prepared it stands at its start. */
+export function clockFaceOf({ state, startMs, wallEpochMs, speed }: RunRecord): ClockFace {
+  return { startMs, wallEpochMs: state === 'PREPARED' ? Number.POSITIVE_INFINITY : wallEpochMs, speed };
 }
 
 /** The record as a batch of the topic runs. */
@@ -42,25 +44,39 @@ export function encodeRun(run: RunRecord, schemaId: number): Uint8Array {
   return builder.finish();
 }
 
-/** Calls back with each state of the run that there is and that comes, until the function returned is called. */
+const VALUE_BYTES_MAX = 1_048_576;
+
+/**
+ * Calls back with each state of the run that there is and that comes, until the function returned is called. What cannot
+ * be used is set aside.
+ */
 export function followRun(
-  kafka: Kafka,
-  prefix: string,
+  { name, kafka, settings, schemaIds, setAside, fail }: ServiceContext,
   onRun: (run: RunRecord) => void,
-  fail: (error: Error) => void,
 ): () => Promise<void> {
-  const cursor = new BatchCursor();
+  const walk = new BatchWalk(name);
   const reading = readPartitions(kafka, {
-    partitions: [{ topic: `${prefix}runs`, partition: RUN_PARTITION, fromOffset: 0 }],
+    partitions: [{ topic: `${settings.prefix}runs`, partition: RUN_PARTITION, fromOffset: 0 }],
     onBatch(batch) {
-      cursor.open(batch);
-      while (cursor.next()) {
-        if (cursor.valueLength < WIRE_HEADER_BYTES) continue;
-        const value = cursor.buffer.subarray(cursor.valueAt + WIRE_HEADER_BYTES, cursor.valueAt + cursor.valueLength);
-        onRun(TYPE.fromBuffer(value) as RunRecord);
+      walk.begin({ topic: 'runs', partition: RUN_PARTITION, batches: [batch], fromOffset: 0 });
+      while (walk.next()) {
+        const { buffer, valueAt, valueLength } = walk.cursor;
+        if (valueLength < 0 || !walk.hasValue(schemaIds.runs, VALUE_BYTES_MAX)) continue;
+        const run = decoded(buffer.subarray(valueAt + WIRE_HEADER_BYTES, valueAt + valueLength));
+        if (run === undefined) walk.setAside('UNDECODABLE', 'no run as run.avsc has it');
+        else onRun(run);
       }
+      if (walk.deadLetters.length > 0) setAside(walk.deadLetters).catch(fail);
     },
   });
   reading.done.catch(fail);
   return reading.stop;
+}
+
+function decoded(value: Buffer): RunRecord | undefined {
+  try {
+    return TYPE.fromBuffer(value) as RunRecord;
+  } catch {
+    return undefined;
+  }
 }

@@ -16,23 +16,22 @@ export type Run = {
 };
 
 /** Waits until there is a run, and follows it. `mdr load` starts it. */
-export async function awaitRun({ kafka, settings, fail }: ServiceContext): Promise<Run> {
-  let resolveFirst: (record: RunRecord) => void = () => {};
-  const first = new Promise<RunRecord>((resolve) => {
+export async function awaitRun(context: ServiceContext): Promise<Run> {
+  let latest: RunRecord | undefined;
+  let resolveFirst: () => void = () => {};
+  const first = new Promise<void>((resolve) => {
     resolveFirst = resolve;
   });
   let run: Run | undefined;
-  const stop = followRun(
-    kafka,
-    settings.prefix,
-    (record) => {
-      if (run === undefined) return resolveFirst(record);
-      run.record = record;
-      run.clock.set(clockFaceOf(record));
-    },
-    fail,
-  );
-  const record = await first;
+  const stop = followRun(context, (record) => {
+    latest = record;
+    if (run === undefined) return resolveFirst();
+    run.record = record;
+    run.clock.set(clockFaceOf(record));
+  });
+  await first;
+  // A process that starts during a run finds its states one behind the other.
+  const record = latest as unknown as RunRecord;
   const { scenario, matrix } = JSON.parse(record.scenario) as { scenario: Scenario; matrix: unknown };
   run = {
     record,

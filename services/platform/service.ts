@@ -3,10 +3,10 @@ import { collectDefaultMetrics, register } from 'prom-client';
 import { ERRORS, MdrError } from '#core/errors.ts';
 import { sleep } from './clock.ts';
 import { serveHealth } from './http.ts';
-import { createKafka } from './kafka/client.ts';
+import { connectAdmin, createKafka } from './kafka/client.ts';
 import { type DeadLetter, encodeDeadLetters } from './kafka/dead-letter.ts';
 import { createOutbox, type Outbox } from './kafka/outbox.ts';
-import { createRawProducer } from './kafka/raw-producer.ts';
+import { createRawProducer, type RawProducer } from './kafka/raw-producer.ts';
 import { registerSchemas, type SchemaIds } from './kafka/registry.ts';
 import { assertSeam } from './kafka/seam.ts';
 import { ensureTopics } from './kafka/topics.ts';
@@ -44,22 +44,20 @@ export type Service = {
 
 /**
  * Runs a service until SIGTERM or SIGINT: settings, connections, health, the work, and an end in order. Returns the
- * exit code: 0 after a drain, that of COULD_NOT_RUN where it failed or did not drain in time.
+ * exit code: 0 after a drain, that of COULD_NOT_RUN where it failed or did not drain in time. Throws what the user can
+ * mend. In either case the process ends soon after, whatever is left open.
  */
 export async function runService(service: Service, argv: string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const settings = readSettings(service.settings, argv, environment);
   const log = createLog(service.name, settings.logLevel);
   assertSeam();
-  let end: (code: number) => void = () => {};
-  const ended = new Promise<number>((resolve) => {
-    end = resolve;
-  });
+  const ended = Promise.withResolvers<number>();
   let hasFailed = false;
   const fail = (error: Error) => {
     if (hasFailed) return;
     hasFailed = true;
     log.error({ err: error }, 'the service ends: it cannot go on');
-    end(ERRORS.COULD_NOT_RUN.exitCode);
+    ended.resolve(ERRORS.COULD_NOT_RUN.exitCode);
   };
   process.on('unhandledRejection', (reason) => fail(reason instanceof Error ? reason : new Error(String(reason))));
   process.on('uncaughtException', fail);
@@ -84,54 +82,68 @@ export async function runService(service: Service, argv: string[], environment: 
     settings.port,
   );
   log.info({ host: settings.host, port: health.port }, 'listening');
-  const kafka = createKafka(settings.brokers, service.name, log);
-  const admin = kafka.admin();
-  await admin.connect();
-  await ensureTopics(admin, settings.prefix, settings.partitions, { create: false });
-  const schemaIds = await registerSchemas(settings.registry);
-  const producer = await createRawProducer(kafka);
-  const outbox = createOutbox(producer, settings.prefix, fail);
-  const setAside = async (letters: readonly DeadLetter[]) => {
-    if (letters.length === 0) return;
-    const { batch, records } = encodeDeadLetters(letters, schemaIds['dead-letters']);
-    log.warn({ records, first: letters[0].detail, topic: letters[0].topic }, 'records set aside in dead-letters');
-    await outbox.send('dead-letters', letters[0].partition % settings.partitions, batch, records);
-  };
-  const context = { name: service.name, settings, log, kafka, admin, outbox, schemaIds, setAside, fail };
+  const connections = new Connections();
   const stop = async (signal: string) => {
     log.info({ signal }, 'draining');
     const late = sleep(settings.drainSeconds * 1000).then(() => {
       throw new MdrError('COULD_NOT_RUN', `what was begun was not finished within ${settings.drainSeconds} s`);
     });
     try {
-      await Promise.race([drain(), late]);
-      end(0);
+      await Promise.race([running?.drain().then(() => connections.close()), late]);
+      ended.resolve(0);
     } catch (error) {
       fail(error as Error);
     }
   };
-  const drain = async () => {
-    await running?.drain();
-    await outbox.idle();
-    await producer.disconnect();
-    await admin.disconnect();
-  };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
-  try {
+  const start = async () => {
+    const context = await connections.open(service.name, settings, log, fail);
     running = await service.start(context);
-  } catch (error) {
-    if (error instanceof MdrError) throw error;
-    fail(error as Error);
+  };
+  start().catch((error: Error) => (error instanceof MdrError ? ended.reject(error) : fail(error)));
+  try {
+    return await ended.promise;
+  } finally {
+    void health.close();
+    // Connections and threads that a failure left behind must not keep the process: its supervisor waits for it.
+    setTimeout(() => process.exit(), EXIT_WITHIN_MS).unref();
   }
-  const code = await ended;
-  void health.close();
-  // Connections and threads that a failure left behind must not keep the process: its supervisor waits for it.
-  setTimeout(() => process.exit(code), EXIT_WITHIN_MS).unref();
-  return code;
 }
 
 const EXIT_WITHIN_MS = 500;
+
+/** What a service is connected to. */
+class Connections {
+  #admin: Admin | undefined;
+  #producer: RawProducer | undefined;
+  #outbox: Outbox | undefined;
+
+  async open(name: string, settings: ServiceSettings, log: Log, fail: (error: Error) => void): Promise<ServiceContext> {
+    const { brokers, prefix, partitions } = settings;
+    const kafka = createKafka(brokers, name, log);
+    const admin = await connectAdmin(kafka, brokers);
+    this.#admin = admin;
+    await ensureTopics(admin, prefix, partitions, { create: false });
+    const schemaIds = await registerSchemas(settings.registry);
+    this.#producer = await createRawProducer(kafka);
+    const outbox = createOutbox(this.#producer, prefix, fail);
+    this.#outbox = outbox;
+    const setAside = async (letters: readonly DeadLetter[]) => {
+      if (letters.length === 0) return;
+      const { batch, records } = encodeDeadLetters(letters, schemaIds['dead-letters']);
+      log.warn({ records, first: letters[0].detail, topic: letters[0].topic }, 'records set aside in dead-letters');
+      await outbox.send('dead-letters', letters[0].partition % partitions, batch, records);
+    };
+    return { name, settings, log, kafka, admin, outbox, schemaIds, setAside, fail };
+  }
+
+  async close(): Promise<void> {
+    await this.#outbox?.idle();
+    await this.#producer?.disconnect();
+    await this.#admin?.disconnect();
+  }
+}
 
 function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();

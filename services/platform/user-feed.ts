@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs';
 import avsc from 'avsc';
-import type { Kafka } from 'kafkajs';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import { BatchWalk } from './batch-walk.ts';
 import { endOffsets, readPartitions } from './kafka/partition-reader.ts';
-import { BatchCursor, lastOffsetOf } from './kafka/record-batch.ts';
+import { lastOffsetOf } from './kafka/record-batch.ts';
+import type { ServiceContext } from './service.ts';
 
 const USER = avsc.Type.forSchema(JSON.parse(readFileSync(new URL('../../schemas/user.avsc', import.meta.url), 'utf8')));
+/** A User with every SRV's threshold and a hundred assessments takes some kilobytes. */
+const VALUE_BYTES_MAX = 256 * 1024;
 
 export type UserFeed = {
   /** Resolves when everything that was in the topic at the start is known. */
@@ -15,19 +18,17 @@ export type UserFeed = {
 
 /**
  * Follows the topic users, all its partitions: calls back with all Users, each as avsc decodes it, whenever some have
- * changed. They are few, so every process knows all of them.
+ * changed. They are few, so every process knows all of them. What cannot be used is set aside.
  */
 export async function followUsers<T>(
-  kafka: Kafka,
-  prefix: string,
+  { name, kafka, settings, schemaIds, setAside, fail }: ServiceContext,
   onUsers: (users: T[]) => void,
-  fail: (error: Error) => void,
 ): Promise<UserFeed> {
-  const topic = `${prefix}users`;
+  const topic = `${settings.prefix}users`;
   const ends = await endOffsets(kafka, topic);
   const left = new Set(ends.flatMap((end, partition) => (end > 0 ? [partition] : [])));
   const users = new Map<string, T>();
-  const cursor = new BatchCursor();
+  const walk = new BatchWalk(name);
   let resolveRestored: () => void = () => {};
   const restored = new Promise<void>((resolve) => {
     resolveRestored = resolve;
@@ -42,19 +43,35 @@ export async function followUsers<T>(
   const reading = readPartitions(kafka, {
     partitions: ends.map((_, partition) => ({ topic, partition, fromOffset: 0 })),
     onBatch(batch, { partition }) {
-      cursor.open(batch);
-      while (cursor.next()) {
-        const key = cursor.buffer.toString('latin1', cursor.keyAt, cursor.keyAt + Math.max(0, cursor.keyLength));
-        const value = cursor.buffer.subarray(cursor.valueAt + WIRE_HEADER_BYTES, cursor.valueAt + cursor.valueLength);
-        if (cursor.valueLength < WIRE_HEADER_BYTES) users.delete(key);
-        else users.set(key, USER.fromBuffer(Buffer.from(value)) as T);
-        hasChanged = true;
+      walk.begin({ topic: 'users', partition, batches: [batch], fromOffset: 0 });
+      while (walk.next()) if (apply(users, walk, schemaIds.users)) hasChanged = true;
+      if (lastOffsetOf(batch) + 1 >= ends[partition]) {
+        // Where nothing but what could not be used was there, that is known as well.
+        if (left.delete(partition)) hasChanged = true;
       }
-      if (lastOffsetOf(batch) + 1 >= ends[partition]) left.delete(partition);
+      if (walk.deadLetters.length > 0) setAside(walk.deadLetters).catch(fail);
     },
     onAnswerEnd: publish,
   });
   reading.done.catch(fail);
   publish();
   return { restored, stop: reading.stop };
+}
+
+/** Whether the record under the cursor has changed anything. */
+function apply<T>(users: Map<string, T>, walk: BatchWalk, schemaId: number): boolean {
+  const { buffer, keyAt, keyLength, valueAt, valueLength } = walk.cursor;
+  const key = buffer.toString('latin1', keyAt, keyAt + Math.max(0, keyLength));
+  if (valueLength < 0) return users.delete(key);
+  if (!walk.hasValue(schemaId, VALUE_BYTES_MAX)) return false;
+  let user: T & { eui: Uint8Array };
+  try {
+    user = USER.fromBuffer(Buffer.from(buffer.subarray(valueAt + WIRE_HEADER_BYTES, valueAt + valueLength)));
+  } catch (error) {
+    return walk.setAside('UNDECODABLE', (error as Error).message);
+  }
+  const eui = Buffer.from(user.eui).toString('hex').toUpperCase();
+  if (key !== eui) return walk.setAside('IMPOSSIBLE_VALUE', `the key is not ${eui}, as the value says`);
+  users.set(key, user);
+  return true;
 }

@@ -6,7 +6,7 @@ import { joinGroup } from '#services/platform/kafka/group.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
 import { lagOf } from '#services/platform/kafka/progress.ts';
 import { joinBatches } from '#services/platform/kafka/record-batch.ts';
-import { type OwnTail, readOwnTail } from '#services/platform/own-tail.ts';
+import { takeOverLane } from '#services/platform/own-tail.ts';
 import { createPool } from '#services/platform/pool.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
@@ -70,18 +70,12 @@ async function start(context: ServiceContext): Promise<RunningService> {
   }
 
   async function restore(partition: number): Promise<PartitionScheduler> {
-    const tail: OwnTail = await readOwnTail(
-      kafka,
-      settings.prefix + LANE,
-      partition,
-      SOURCE.scheduler,
-      schemaIds[LANE],
-    );
+    const tail = await takeOverLane(context, LANE, partition, SOURCE.scheduler, run.record.startMs - 1);
     const of: PartitionScheduler = {
       partition,
       table: createScheduleTable(),
       schedules: 0,
-      reachedMs: tail.untilMs ?? run.record.startMs - 1,
+      reachedMs: tail.untilMs,
       place: -1,
       position: tail.position,
       sent: tail.sent,
@@ -193,16 +187,24 @@ async function start(context: ServiceContext): Promise<RunningService> {
     }
   }
 
+  let isAskingLag = false;
   const endLag = every(LAG_EVERY_MS, () => {
+    // A broker that does not answer for a while is not asked again meanwhile.
+    if (isAskingLag) return;
+    isAskingLag = true;
     Promise.all([
       lagOf(admin, settings.prefix, 'access-control', LANE, settings.partitions),
       lagOf(admin, settings.prefix, 'fleet-sim', 'device-requests.scheduled', settings.partitions),
-    ]).then(
-      ([access, fleet]) => {
-        for (const of of partitions.values()) of.lag = access[of.partition] + fleet[of.partition];
-      },
-      (error: Error) => context.log.info({ err: error }, 'the lag downstream could not be read'),
-    );
+    ])
+      .then(
+        ([access, fleet]) => {
+          for (const of of partitions.values()) of.lag = access[of.partition] + fleet[of.partition];
+        },
+        (error: Error) => context.log.info({ err: error }, 'the lag downstream could not be read'),
+      )
+      .finally(() => {
+        isAskingLag = false;
+      });
   });
 
   measure(partitions);

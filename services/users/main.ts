@@ -1,11 +1,10 @@
 import { Counter } from 'prom-client';
 import { compileWorld } from '#fleet-sim/world.ts';
 import { SOURCE } from '#schemas/service-request.ts';
-import type { TopicName } from '#schemas/topics.ts';
 import { breathe, nowMs, sleep } from '#services/platform/clock.ts';
 import { joinGroup } from '#services/platform/kafka/group.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
-import { readOwnTail } from '#services/platform/own-tail.ts';
+import { type Lane, takeOverLane } from '#services/platform/own-tail.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
 import { createScratch } from './cell-demand.ts';
@@ -23,7 +22,7 @@ const IDLE_MS = 5;
 const CELLS_A_TURN = 4;
 
 async function start(context: ServiceContext): Promise<RunningService> {
-  const { kafka, settings, outbox, schemaIds, setAside, fail } = context;
+  const { settings, outbox, schemaIds, setAside, fail } = context;
   const run = await awaitRun(context);
   const world = compileWorld(run.scenario, run.matrix);
   const scratch = createScratch(world);
@@ -31,9 +30,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
   let isDraining = false;
 
   async function restore(partition: number, taken: { responses: number; quarantine: number }): Promise<PartitionUsers> {
-    const tailOf = (topic: TopicName) =>
-      readOwnTail(kafka, settings.prefix + topic, partition, SOURCE.users, schemaIds[topic]);
-    const tails = await Promise.all([tailOf('service-requests.scheduled'), tailOf('service-requests.on-demand')]);
+    const takeOver = (topic: Lane) => takeOverLane(context, topic, partition, SOURCE.users, run.record.startMs - 1);
+    const tails = await Promise.all([takeOver('service-requests.scheduled'), takeOver('service-requests.on-demand')]);
     const of = new PartitionUsers(
       {
         world,

@@ -1,4 +1,5 @@
-import { Kafka, logLevel } from 'kafkajs';
+import { type Admin, Kafka, logLevel } from 'kafkajs';
+import { MdrError } from '#core/errors.ts';
 import type { Log } from '#services/platform/log.ts';
 
 export type { Admin, Kafka } from 'kafkajs';
@@ -18,7 +19,14 @@ export function createKafka(brokers: string[], clientId: string, log: Log): Kafk
     connectionTimeout: CONNECT_WITHIN_MS,
     requestTimeout: ANSWER_WITHIN_MS,
     enforceRequestTimeout: true,
-    retry: { retries: RETRIES_MAX, initialRetryTime: RETRY_FIRST_MS, maxRetryTime: RETRY_MS_MAX },
+    retry: {
+      retries: RETRIES_MAX,
+      initialRetryTime: RETRY_FIRST_MS,
+      maxRetryTime: RETRY_MS_MAX,
+      // A consumer whose retries are used up would begin them anew for ever, and nobody would know. But kafkajs tries
+      // to join a group once only, and a broker that has just started answers that it is still loading.
+      restartOnFailure: async ({ name }) => name === 'KafkaJSProtocolError',
+    },
     logLevel: logLevel.WARN,
     logCreator: () => (entry) => {
       const { message, timestamp: _, logger: __, ...rest } = entry.log;
@@ -26,4 +34,18 @@ export function createKafka(brokers: string[], clientId: string, log: Log): Kafk
       else log.debug({ kafkajs: rest }, message);
     },
   });
+}
+
+/** Connects an admin client. Throws COULD_NOT_RUN where no broker answers for as long as requests are repeated. */
+export async function connectAdmin(kafka: Kafka, brokers: readonly string[]): Promise<Admin> {
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+  } catch (error) {
+    throw new MdrError(
+      'COULD_NOT_RUN',
+      `No Kafka broker answers at ${brokers.join(', ')}: ${(error as Error).message}`,
+    );
+  }
+  return admin;
 }

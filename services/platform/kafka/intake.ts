@@ -21,9 +21,14 @@ export type IntakeOptions = {
   groupId: string;
   prefix: string;
   topics: readonly TopicName[];
-  /** A partition is ours from now on: makes its state, from what was committed. Nothing of it is taken before. */
+  /** Number of the group's generation that the consumer has joined last. */
+  generation(): number;
+  /**
+   * A partition is ours from now on: makes its state, from what was committed. Nothing of it is taken before, and it
+   * is not called for a partition again before `lost` was.
+   */
   assigned(partition: number, committed: ReadonlyMap<TopicName, Committed>): Promise<void>;
-  /** A partition is another's: its state is to be dropped. */
+  /** A partition is another's, or was in between: its state is to be dropped. Called after `assigned` has resolved. */
   lost(partition: number): void;
   /** Takes the batches, or answers false: then nothing of this topic's partition comes until `resume`. */
   take(taken: Taken): boolean;
@@ -53,22 +58,32 @@ const PARTITIONS_CONCURRENTLY = 16;
 
 /**
  * A member of a consumer group that takes raw batches. Partitions that stay ours over a rebalance go on where they
- * are; the group's own start offsets are for partitions that are new.
+ * are. They stay ours only if the member was in the group all the time, which is to say in each of its generations:
+ * one that was not heard of for too long, or missed a generation while it joined, may find the partition that it had
+ * assigned to it again when another has worked on it meanwhile.
  */
 export function createIntake(options: IntakeOptions): Intake {
   const { consumer, admin, groupId, prefix, topics, fail } = options;
   const assignedPartitions = new Map<number, Assigned>();
+  /** By partition: resolves when what became of its last assignment is over, be it ready or dropped. */
+  const restoring = new Map<number, Promise<void>>();
   const nameOf = new Map<string, TopicName>(topics.map((topic) => [prefix + topic, topic]));
-  let hasJoined = false;
+  let joined: { memberId: string; generation: number } | undefined;
   let isHeld = false;
 
-  async function onJoin(assignment: Record<string, number[]>): Promise<void> {
+  function drop(partition: number): void {
+    const wasReady = assignedPartitions.get(partition)?.isReady === true;
+    assignedPartitions.delete(partition);
+    // One that is being restored is dropped when it is.
+    if (wasReady) options.lost(partition);
+  }
+
+  function onJoin(memberId: string, assignment: Record<string, number[]>): void {
     const ours = new Set(Object.values(assignment).flat());
-    for (const partition of assignedPartitions.keys()) {
-      if (ours.has(partition)) continue;
-      assignedPartitions.delete(partition);
-      options.lost(partition);
-    }
+    const generation = options.generation();
+    const wasThere = joined?.memberId === memberId && joined.generation + 1 === generation;
+    joined = { memberId, generation };
+    for (const partition of [...assignedPartitions.keys()]) if (!wasThere || !ours.has(partition)) drop(partition);
     const fresh = [...ours].filter((partition) => !assignedPartitions.has(partition));
     for (const [partition, { isReady, positions }] of assignedPartitions) {
       for (const [topic, { next }] of positions) {
@@ -77,34 +92,42 @@ export function createIntake(options: IntakeOptions): Intake {
       if (isReady) resumeAll(partition);
     }
     for (const partition of fresh) {
-      assignedPartitions.set(partition, {
+      const entry: Assigned = {
         isReady: false,
         positions: new Map(topics.map((topic) => [topic, { next: -1, highWatermark: 0 }])),
-      });
+      };
+      assignedPartitions.set(partition, entry);
+      const before = restoring.get(partition) ?? Promise.resolve();
+      const restored = before.then(() => restore(partition, entry));
+      restoring.set(partition, restored);
+      restored.catch(fail);
     }
-    hasJoined = true;
-    if (fresh.length === 0) return;
-    const committed = await fetchCommitted(fresh);
-    await Promise.all(
-      fresh.map(async (partition) => {
-        const entry = assignedPartitions.get(partition);
-        await options.assigned(partition, committed.get(partition) as Map<TopicName, Committed>);
-        // Meanwhile the partition may have gone, or gone and come back.
-        if (entry === undefined || assignedPartitions.get(partition) !== entry) return;
-        entry.isReady = true;
-        resumeAll(partition);
-      }),
-    );
   }
 
-  async function fetchCommitted(partitions: number[]): Promise<Map<number, Map<TopicName, Committed>>> {
-    const found = new Map(partitions.map((partition) => [partition, new Map<TopicName, Committed>()]));
+  async function restore(partition: number, entry: Assigned): Promise<void> {
+    const isGone = () => assignedPartitions.get(partition) !== entry;
+    if (isGone()) return;
+    const committed = await fetchCommitted(partition);
+    if (isGone()) return;
+    await options.assigned(partition, committed);
+    // Meanwhile the partition may have gone, or gone and come back.
+    if (isGone()) return options.lost(partition);
+    // What the state was made from is where it goes on, whatever the group has read of its offsets since.
+    for (const [topic, { offset }] of committed) {
+      (entry.positions.get(topic) as Position).next = offset;
+      consumer.seek({ topic: prefix + topic, partition, offset: String(offset) });
+    }
+    entry.isReady = true;
+    resumeAll(partition);
+  }
+
+  async function fetchCommitted(partition: number): Promise<Map<TopicName, Committed>> {
+    const found = new Map<TopicName, Committed>();
     const answers = await admin.fetchOffsets({ groupId, topics: topics.map((topic) => prefix + topic) });
-    for (const { topic, partitions: offsets } of answers) {
-      for (const { partition, offset, metadata } of offsets) {
-        const name = nameOf.get(topic) as TopicName;
-        if (Number(offset) >= 0) found.get(partition)?.set(name, { offset: Number(offset), metadata: metadata ?? '' });
-      }
+    for (const { topic, partitions } of answers) {
+      const { offset, metadata } = partitions.find((one) => one.partition === partition) ?? { offset: '-1' };
+      if (Number(offset) >= 0)
+        found.set(nameOf.get(topic) as TopicName, { offset: Number(offset), metadata: metadata ?? '' });
     }
     return found;
   }
@@ -126,7 +149,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const highWatermark = Number(batch.highWatermark);
     if (nextOffset > fromOffset) {
       const batches = messages.map(({ value }) => value as Buffer);
-      if (!options.take({ topic, partition, batches, fromOffset, nextOffset, highWatermark })) return pause();
+      if (!take({ topic, partition, batches, fromOffset, nextOffset, highWatermark })) return pause();
       position.next = nextOffset;
     }
     position.highWatermark = highWatermark;
@@ -134,10 +157,20 @@ export function createIntake(options: IntakeOptions): Intake {
     await heartbeat();
   }
 
+  // kafkajs would give the same batch again, and again.
+  function take(taken: Taken): boolean {
+    try {
+      return options.take(taken);
+    } catch (error) {
+      fail(error as Error);
+      return false;
+    }
+  }
+
   return {
     async start() {
       consumer.on('consumer.group_join', ({ payload }) => {
-        onJoin(payload.memberAssignment as Record<string, number[]>).catch(fail);
+        onJoin(payload.memberId, payload.memberAssignment as Record<string, number[]>);
       });
       consumer.on('consumer.crash', ({ payload }) => {
         if (!payload.restart) fail(payload.error);
@@ -155,7 +188,7 @@ export function createIntake(options: IntakeOptions): Intake {
       return [...assignedPartitions].filter(([, { isReady }]) => isReady).map(([partition]) => partition);
     },
     get isSettled() {
-      return hasJoined && [...assignedPartitions.values()].every(({ isReady }) => isReady);
+      return joined !== undefined && [...assignedPartitions.values()].every(({ isReady }) => isReady);
     },
     resume(topic, partition) {
       if (!isHeld && assignedPartitions.get(partition)?.isReady === true)

@@ -9,7 +9,7 @@ const RETRIES = 5;
 
 /**
  * Registers the schema of every topic with backward compatibility and returns their ids. Throws COULD_NOT_RUN where
- * the registry refuses one: consumers of what is already in the topic could not read with it.
+ * the registry does not answer, or refuses one: consumers of what is already in the topic could not read with it.
  */
 export async function registerSchemas(url: string): Promise<SchemaIds> {
   const registry = new SchemaRegistry({ host: url, retry: { retries: RETRIES } });
@@ -23,15 +23,23 @@ export async function registerSchemas(url: string): Promise<SchemaIds> {
       );
       ids[topic] = id;
     } catch (error) {
-      const advice = 'a schema that reads what is in the topic: give new fields defaults, do not rename or retype';
-      throw new MdrError('COULD_NOT_RUN', `The registry at ${url} refused the schema of ${topic}`, [
-        {
-          file: `schemas/${TOPICS[topic].schema}.avsc`,
-          path: subject,
-          expected: `${advice} (${(error as Error).message})`,
-        },
-      ]);
+      throw registryError(url, topic, error as Error & { status?: number });
     }
   }
   return ids as SchemaIds;
 }
+
+function registryError(url: string, topic: TopicName, error: Error & { status?: number }): MdrError {
+  const isRefusal = error.status === CONFLICT || /incompatible/i.test(error.message);
+  if (!isRefusal) return new MdrError('COULD_NOT_RUN', `No schema registry answers at ${url}: ${error.message}`);
+  const advice = 'a schema that reads what is in the topic: give new fields defaults, do not rename or retype';
+  return new MdrError('COULD_NOT_RUN', `The registry at ${url} refused the schema of ${topic}`, [
+    {
+      file: `schemas/${TOPICS[topic].schema}.avsc`,
+      path: subjectOf(topic),
+      expected: `${advice} (${error.message})`,
+    },
+  ]);
+}
+
+const CONFLICT = 409;

@@ -43,6 +43,7 @@ export function assertSeam(version = installedVersion()): void {
     ['ConnectionPool.send', typeof pool.send === 'function'],
     ['Fetch version 11 as its newest', requests.Fetch?.versions.at(-1) === '11'],
     ['Produce version 7 as its newest', requests.Produce?.versions.at(-1) === '7'],
+    ['JoinGroup version 5 as its newest', requests.JoinGroup?.versions.at(-1) === '5'],
   ] as const)
     if (!isThere) throw new Error(`kafkajs ${version} lacks ${what}: its installation is not the published one`);
 }
@@ -53,9 +54,17 @@ export function assertSeam(version = installedVersion()): void {
  * for (`cursor.open(batch, fetchedOffset(batch))`). Compressed batches and those of committed transactions arrive as
  * plain ones, aborted and control batches not at all; what cannot be made plain arrives as it is, for the cursor to
  * refuse. These messages have no key, timestamp or headers of their own.
+ *
+ * `onGeneration` is called with the number of each generation of the group that it joins, before GROUP_JOIN is emitted:
+ * kafkajs does not tell.
  */
-export function createRawConsumer(kafka: Kafka, config: ConsumerConfig): Consumer {
-  return changeClusters(kafka, fetchRaw).consumer(config);
+export function createRawConsumer(
+  kafka: Kafka,
+  config: ConsumerConfig,
+  onGeneration: (generation: number) => void = () => {},
+): Consumer {
+  const change = (cluster: Cluster) => noteGenerations(fetchRaw(cluster), onGeneration);
+  return changeClusters(kafka, change).consumer(config);
 }
 
 /** The offset that was asked for: records of the first batch may lie below it. */
@@ -77,12 +86,37 @@ const FETCH = 1;
 const FETCH_VERSION = 11;
 
 function fetchRaw(cluster: Cluster): Cluster {
+  return changeRequests(cluster, FETCH, withRawResponse);
+}
+
+const JOIN_GROUP = 11;
+
+function noteGenerations(cluster: Cluster, onGeneration: (generation: number) => void): Cluster {
+  return changeRequests(cluster, JOIN_GROUP, ({ request, response: { decode, parse }, ...rest }) => ({
+    ...rest,
+    request,
+    response: {
+      decode,
+      async parse(data) {
+        const joined = (await parse(data)) as { generationId: number };
+        onGeneration(joined.generationId);
+        return joined;
+      },
+    },
+  }));
+}
+
+function changeRequests(
+  cluster: Cluster,
+  apiKey: number,
+  change: (request: ProtocolRequest) => ProtocolRequest,
+): Cluster {
   const { connectionPoolBuilder } = cluster;
   const { build } = connectionPoolBuilder;
   connectionPoolBuilder.build = async (destination) => {
     const pool = await build(destination);
     const send = pool.send.bind(pool);
-    pool.send = (request) => send(request.request.apiKey === FETCH ? withRawResponse(request) : request);
+    pool.send = (request) => send(request.request.apiKey === apiKey ? change(request) : request);
     return pool;
   };
   return cluster;

@@ -36,16 +36,7 @@ export async function ensureTopics(
   );
   if (faults.length > 0) throw new MdrError('COULD_NOT_RUN', 'Topics differ from their declaration', faults);
   if (missing.length > 0) {
-    await admin.createTopics({
-      waitForLeaders: true,
-      timeout: LEADERS_WITHIN_MS,
-      topics: missing.map((name) => ({
-        topic: prefix + name,
-        numPartitions: partitions,
-        replicationFactor: replicas,
-        configEntries: Object.entries(topicSettings(name)).map(([key, value]) => ({ name: key, value })),
-      })),
-    });
+    await createTopics(admin, prefix, missing, partitions, replicas);
   }
   return TOPIC_NAMES.map((name) => ({ topic: prefix + name, state: missing.includes(name) ? 'created' : 'there' }));
 }
@@ -57,6 +48,29 @@ export async function prefixesOn(admin: Admin): Promise<string[]> {
 }
 
 const RUNS = 'runs' satisfies TopicName;
+
+/** Throws COULD_NOT_RUN with what the brokers say, as where there are fewer of them than replicas. */
+async function createTopics(
+  admin: Admin,
+  prefix: string,
+  names: readonly TopicName[],
+  partitions: number,
+  replicas: number,
+): Promise<void> {
+  const topics = names.map((name) => ({
+    topic: prefix + name,
+    numPartitions: partitions,
+    replicationFactor: replicas,
+    configEntries: Object.entries(topicSettings(name)).map(([key, value]) => ({ name: key, value })),
+  }));
+  try {
+    await admin.createTopics({ waitForLeaders: true, timeout: LEADERS_WITHIN_MS, topics });
+  } catch (error) {
+    const reasons = error instanceof kafkajs.KafkaJSAggregateError ? error.errors : [error];
+    const said = new Set(reasons.map((reason) => (reason as Error).message));
+    throw new MdrError('COULD_NOT_RUN', `The topics cannot be created: ${[...said].join('; ')}`);
+  }
+}
 
 async function differences(admin: Admin, prefix: string, names: TopicName[], partitions: number): Promise<Fault[]> {
   if (names.length === 0) return [];
