@@ -1,0 +1,58 @@
+import { spawnSync } from 'node:child_process';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { COMMON_SETTINGS } from '#services/platform/settings.ts';
+import { SERVICES } from './serve.ts';
+
+const MDR = fileURLToPath(new URL('mdr', import.meta.url));
+const NAMES = 'registration, access-control, anomaly, scheduler, fleet-sim, users, trt-monitor';
+
+function serve(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { KAFKA_BROKERS: _, SCHEMA_REGISTRY_URL: __, ...env } = process.env;
+  return spawnSync(MDR, ['serve', ...args], { encoding: 'utf8', env, timeout: 30_000 });
+}
+
+test('without a name, or with another than there are, mdr serve names those that there are', () => {
+  expect(serve()).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining(`Name a service: ${NAMES}`) });
+  const { status, stdout, stderr } = serve('gatekeeper', '--port', '0');
+  expect([status, stdout]).toEqual([2, '']);
+  expect(stderr).toContain(`There is no service gatekeeper: ${NAMES}`);
+});
+
+test.each([[['--help']], [['trt-monitor', '--help']]])('%j describes every service and every setting', (args) => {
+  const { status, stdout, stderr } = serve(...args);
+  expect([status, stderr]).toEqual([0, '']);
+  for (const { name, summary, settings } of SERVICES) {
+    expect(stdout).toMatch(new RegExp(`^  ${name} +${summary.replaceAll('.', '\\.')}$`, 'm'));
+    for (const own of Object.keys(settings)) expect(stdout).toMatch(new RegExp(`^  --${own} `, 'm'));
+  }
+  for (const common of Object.keys(COMMON_SETTINGS)) expect(stdout).toMatch(new RegExp(`^  --${common} `, 'm'));
+});
+
+test('no service has a setting that all have already', () => {
+  for (const { settings } of SERVICES)
+    for (const own of Object.keys(settings)) expect(Object.keys(COMMON_SETTINGS)).not.toContain(own);
+});
+
+test('settings that cannot be used are all named: exit code 2', () => {
+  const { status, stdout, stderr } = serve('trt-monitor', '--port', 'http', '--grace-ms=-1');
+  expect([status, stdout]).toEqual([2, '']);
+  for (const part of [
+    '--port is "http"',
+    'brokers expected --brokers or KAFKA_BROKERS',
+    'registry expected --registry',
+  ])
+    expect(stderr).toContain(part);
+});
+
+test('a port that is taken is named: exit code 3', async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const given = ['--brokers', '127.0.0.1:9', '--registry', 'http://127.0.0.1:9'];
+  const { status, stdout, stderr } = serve('users', '--port', String(port), ...given);
+  server.close();
+  expect([status, stdout]).toEqual([3, '']);
+  expect(stderr).toContain(`mdr serve: Cannot listen: listen EADDRINUSE: address already in use 127.0.0.1:${port}`);
+});
