@@ -108,7 +108,10 @@ async function start(context: ServiceContext): Promise<RunningService> {
     while (!isDraining) {
       let isIdle = true;
       if (run.record.state !== 'PREPARED' && outbox.pendingBytes <= PENDING_BYTES_MAX) {
-        for (const fleet of fleets.values()) if (!fleet.run()) isIdle = false;
+        for (const [partition, fleet] of fleets) {
+          if (outbox.isBehind('service-responses', partition)) continue;
+          if (!fleet.run()) isIdle = false;
+        }
       }
       if (paused.size > 0) resumePaused();
       await (isIdle ? sleep(IDLE_MS) : breathe());

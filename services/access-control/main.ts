@@ -62,6 +62,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const partitions = new Map<number, Partition>();
   const paused = new Set<string>();
   const byFact = new Float64Array(FACTS.length);
+  const checkPartitions = Array.from({ length: settings.partitions }, (_, partition) => partition);
   let duplicates = 0;
   let users: SharedUsers = { version: 0, json: new SharedArrayBuffer(0) };
   const userFeed = await followUsers<UserRecord>(context, (records) => {
@@ -180,9 +181,13 @@ async function start(context: ServiceContext): Promise<RunningService> {
 
   function isTooMuch(of: Partition, mode: number): boolean {
     if (of.queue.waiting(laneOfMode(mode)) >= WAITING_MAX[mode as 0 | 1]) return true;
-    // On demand never waits for room that scheduled requests have taken.
-    if (mode === ON_DEMAND) return outbox.pendingBytes > 2 * PENDING_BYTES_MAX;
-    return outbox.pendingBytes > PENDING_BYTES_MAX || of.queue.waiting(LANE.onDemand) > 0;
+    // On demand never waits for room that scheduled requests have taken: they have other lanes.
+    if (mode === ON_DEMAND) return outbox.pendingBytes > 2 * PENDING_BYTES_MAX || checkPartitions.some(isCheckBehind);
+    return outbox.pendingBytes > PENDING_BYTES_MAX || outbox.isBehind() || of.queue.waiting(LANE.onDemand) > 0;
+  }
+
+  function isCheckBehind(partition: number): boolean {
+    return outbox.isBehind('anomaly-checks', partition);
   }
 
   function resumePaused(): void {

@@ -61,7 +61,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       partitions.delete(partition);
     },
     take({ partition, batches }) {
-      if (outbox.pendingBytes > PENDING_BYTES_MAX) {
+      if (outbox.pendingBytes > PENDING_BYTES_MAX || outbox.isBehind()) {
         paused.add(partition);
         return false;
       }

@@ -143,7 +143,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     const { clock, record } = run;
     const endMs = record.endMs - 1;
     if (record.state !== 'RUNNING' || of.reachedMs >= endMs || of.lag > lagMax) return false;
-    if (outbox.pendingBytes > PENDING_BYTES_MAX) return false;
+    if (outbox.pendingBytes > PENDING_BYTES_MAX || outbox.isBehind(LANE, of.partition)) return false;
     const wallMs = nowMs();
     const untilMs = Math.min(endMs, Math.floor(clock.now()));
     if (untilMs <= of.reachedMs) return false;

@@ -17,6 +17,7 @@ export const users: Service = {
   start,
 };
 
+const LANES = ['service-requests.scheduled', 'service-requests.on-demand'] as const;
 const IDLE_MS = 5;
 /** Cells whose day is drawn in one go: some milliseconds. */
 const CELLS_A_TURN = 4;
@@ -94,6 +95,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       let isIdle = true;
       if (run.record.state === 'RUNNING' && outbox.pendingBytes <= PENDING_BYTES_MAX) {
         for (const of of partitions.values()) {
+          if (LANES.some((topic) => outbox.isBehind(topic, of.partition))) continue;
           const { batches, isIdle: hasNothing } = of.run();
           for (const { topic, partition, batch, records } of batches)
             void outbox.send(topic, partition, new Uint8Array(batch), records);

@@ -11,12 +11,22 @@ export type Outbox = {
   /** Bytes handed over and not acknowledged. */
   readonly pendingBytes: number;
   readonly recordsSent: number;
+  /**
+   * Whether the lane of a topic's partition has so many batches that more would only wait: whoever makes small ones as
+   * time goes on had better make fewer and larger ones. Of any lane where none is named.
+   */
+  isBehind(topic?: TopicName, partition?: number): boolean;
   /** Resolves when nothing waits. */
   idle(): Promise<void>;
 };
 
 /** A producer asks for a pause of its input beyond so much unacknowledged: some seconds of full load. */
 export const PENDING_BYTES_MAX = 16 * 1024 * 1024;
+/**
+ * Batches of a partition handed over and not acknowledged. With one in flight, a broker that takes 100 ms an answer
+ * takes ten batches a second, and markers alone are more.
+ */
+const LANE_BATCHES_MAX = 8;
 /** Requests on the way at a time: enough to keep the broker busy while answers travel. */
 const REQUESTS_IN_FLIGHT_MAX = 3;
 /** A request is a batch of each partition; more than this at once only makes the others wait. */
@@ -109,9 +119,18 @@ export function createOutbox(producer: RawProducer, prefix: string, fail: (error
     get recordsSent() {
       return recordsSent;
     },
+    isBehind(topic, partition) {
+      if (topic !== undefined) return depthOf(lanes.get(`${prefix}${topic}/${partition}`)) >= LANE_BATCHES_MAX;
+      for (const lane of lanes.values()) if (depthOf(lane) >= LANE_BATCHES_MAX) return true;
+      return false;
+    },
     idle() {
       if (pendingBytes === 0) return Promise.resolve();
       return new Promise((resolve) => idlers.push(resolve));
     },
   };
+}
+
+function depthOf(lane: Lane | undefined): number {
+  return lane === undefined ? 0 : lane.waiting.length - lane.head + (lane.isInFlight ? 1 : 0);
 }
