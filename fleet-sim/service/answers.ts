@@ -20,7 +20,7 @@ import type { RequestPool } from './request-pool.ts';
 export type FinishedBatch = { batch: ArrayBuffer; records: number; settles: Float64Array };
 
 /** A batch is sent when it has so many bytes: large enough for the broker to like, small enough not to delay. */
-const BATCH_BYTES = 256 * 1024;
+const BATCH_BYTES = 128 * 1024;
 /** The longest answer: 13 months of half-hours, two values each. */
 const BUILDER_BYTES = 1024 * 1024;
 /** Markers nobody needs are left out: at most one in so much wall or simulated time. */

@@ -24,6 +24,10 @@ const ON_DEMAND_LANE = 'device-requests.on-demand';
 const SCHEDULED_LANE = 'device-requests.scheduled';
 /** Requests open in one partition beyond which the scheduled lane is paused: half of what there is room for. */
 const OPEN_PAUSE = 1 << 23;
+/** Some 600 requests, 2 ms of simulation: what is taken between two looks at the other lane. */
+const FETCH_PARTITION_BYTES_MAX = 64 * 1024;
+/** Answers not acknowledged beyond which the cells stand still: two batches a partition, which an answer waits behind. */
+const ANSWERS_PENDING_BYTES_MAX = 1024 * 1024;
 /** With nothing due, the clock is looked at again after this. */
 const IDLE_MS = 2;
 const HOUR_MS = 3_600_000;
@@ -63,6 +67,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
 
   const group = joinGroup(context, {
     topics: [ON_DEMAND_LANE, SCHEDULED_LANE],
+    fetchPartitionBytesMax: FETCH_PARTITION_BYTES_MAX,
     async assigned(partition, committed) {
       await breathe();
       fleets.set(partition, createFleet(partition, committed));
@@ -107,7 +112,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   async function work(): Promise<void> {
     while (!isDraining) {
       let isIdle = true;
-      if (run.record.state !== 'PREPARED' && outbox.pendingBytes <= PENDING_BYTES_MAX) {
+      if (run.record.state !== 'PREPARED' && outbox.pendingBytes <= ANSWERS_PENDING_BYTES_MAX) {
         for (const [partition, fleet] of fleets) {
           if (outbox.isBehind('service-responses', partition)) continue;
           if (!fleet.run()) isIdle = false;

@@ -74,7 +74,7 @@ export async function onDemandLatency(): Promise<Measurement[]> {
       services.push(await benchService(name, kafka, prefix, PARTITIONS));
     const latencies = collect(client, prefix);
     await Promise.all(services.map((service) => untilReady(service, 600_000)));
-    await publishRun(producer, prefix, { ...record, wallEpochMs: nowMs() }, schemaIds);
+    await publishRun(producer, prefix, { ...record, state: 'RUNNING', wallEpochMs: nowMs() }, schemaIds);
     const sent = await ask(producer, prefix, model, schemaIds['service-requests.on-demand'], record, services);
     await sleep(1000);
     await latencies.stop();

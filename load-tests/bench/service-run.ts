@@ -11,14 +11,14 @@ import type { RawProducer } from '#services/platform/kafka/raw-producer.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
 import { encodeRun, RUN_PARTITION, type RunRecord } from '#services/platform/run-record.ts';
 
-/** A run record for services that are measured on their own: a scenario, on a clock that starts now. */
+/** A run record for services that are measured on their own: a scenario whose clock stands at its start. */
 export function benchRun(scenario: string, settings: string[], speed: number): { record: RunRecord; model: Model } {
   const loaded = loadScenario(scenario, settings);
   const model = compileModel(loaded.scenario, loaded.matrix);
   const originMs = model.originDay * DAY_MS;
   const record: RunRecord = {
     runId: 'bench',
-    state: 'RUNNING',
+    state: 'PREPARED',
     epochMs: originMs,
     startMs: originMs + model.warmUpStartMs,
     endMs: originMs + model.horizonMs,

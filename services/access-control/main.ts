@@ -28,6 +28,8 @@ export const accessControl: Service = {
 const TOPICS = ['service-requests.scheduled', 'service-requests.on-demand'] as const;
 /** Lanes of a partition's work: changes of the tables before requests, on demand before scheduled. */
 const LANE = { tables: 0, onDemand: 1, scheduled: 2 } as const;
+/** Some 1,500 requests, 3 ms of a worker: what an on-demand request may find before it in each partition. */
+const FETCH_PARTITION_BYTES_MAX = 160 * 1024;
 /** Fetches of one lane that wait for their turn; beyond it the lane is paused. */
 const WAITING_MAX = { [ON_DEMAND]: 16, [SCHEDULED]: 2 } as const;
 
@@ -147,6 +149,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     topics: TOPICS,
     // The scheduled lane is paused and resumed all the time.
     fetchWaitMsMax: 10,
+    fetchPartitionBytesMax: FETCH_PARTITION_BYTES_MAX,
     async assigned(partition, committed) {
       partitions.set(partition, await restore(partition, committed));
     },

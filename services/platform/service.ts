@@ -116,7 +116,7 @@ const EXIT_WITHIN_MS = 500;
 /** What a service is connected to. */
 class Connections {
   #admin: Admin | undefined;
-  #producer: RawProducer | undefined;
+  #producers: RawProducer[] = [];
   #outbox: Outbox | undefined;
 
   async open(name: string, settings: ServiceSettings, log: Log, fail: (error: Error) => void): Promise<ServiceContext> {
@@ -126,8 +126,9 @@ class Connections {
     this.#admin = admin;
     await ensureTopics(admin, prefix, partitions, { create: false });
     const schemaIds = await registerSchemas(settings.registry);
-    this.#producer = await createRawProducer(kafka);
-    const outbox = createOutbox(this.#producer, prefix, fail);
+    this.#producers = await Promise.all([createRawProducer(kafka), createRawProducer(kafka)]);
+    const [producer, urgentProducer] = this.#producers;
+    const outbox = createOutbox(producer, prefix, fail, urgentProducer);
     this.#outbox = outbox;
     const setAside = async (letters: readonly DeadLetter[]) => {
       if (letters.length === 0) return;
@@ -140,7 +141,7 @@ class Connections {
 
   async close(): Promise<void> {
     await this.#outbox?.idle();
-    await this.#producer?.disconnect();
+    await Promise.all(this.#producers.map((producer) => producer.disconnect()));
     await this.#admin?.disconnect();
   }
 }

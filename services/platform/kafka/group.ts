@@ -15,6 +15,8 @@ export type GroupOptions = Pick<IntakeOptions, 'topics' | 'assigned' | 'lost' | 
    * the fetch under way, so those who pause often want it short. Each fetch costs a third of a millisecond.
    */
   fetchWaitMsMax?: number;
+  /** Of one lane in one fetch: what is taken at once, and so what something urgent may have to wait for. */
+  fetchPartitionBytesMax?: number;
 };
 
 export type Group = Omit<Intake, 'commit'> & {
@@ -44,7 +46,7 @@ export function joinGroup(context: ServiceContext, options: GroupOptions): Group
     rebalanceTimeout: Math.max(settings.sessionTimeoutMs, 10_000),
     heartbeatInterval: Math.floor(settings.sessionTimeoutMs / HEARTBEATS_A_SESSION),
     maxBytes: FETCH_BYTES_MAX,
-    maxBytesPerPartition: FETCH_PARTITION_BYTES_MAX,
+    maxBytesPerPartition: options.fetchPartitionBytesMax ?? FETCH_PARTITION_BYTES_MAX,
     maxWaitTimeInMs: options.fetchWaitMsMax ?? FETCH_WAIT_MS_MAX,
     partitionAssigners: [coPartitionAssigner],
   };

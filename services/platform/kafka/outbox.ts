@@ -30,24 +30,45 @@ const LANE_BATCHES_MAX = 8;
 /** Requests on the way at a time: enough to keep the broker busy while answers travel. */
 const REQUESTS_IN_FLIGHT_MAX = 3;
 /** A request is a batch of each partition; more than this at once only makes the others wait. */
-const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+const REQUEST_BYTES_MAX = 1024 * 1024;
+/** Topics whose batches never wait behind others: they go by a connection of their own, which a broker serves apart. */
+const URGENT: ReadonlySet<TopicName> = new Set([
+  'service-requests.on-demand',
+  'anomaly-checks',
+  'device-requests.on-demand',
+  'quarantine',
+  'runs',
+]);
 
 type Waiting = { batch: Uint8Array; records: number; resolve: (baseOffset: number) => void };
-type Lane = { topic: string; partition: number; waiting: Waiting[]; head: number; isInFlight: boolean };
+type Lane = { topic: string; partition: number; waiting: Waiting[]; head: number; isInFlight: boolean; road: Road };
+/** A connection and what waits for it. */
+type Road = { producer: RawProducer; ready: Lane[]; requests: number };
 
-/** `fail` is told of an error after which nothing more can be sent: the process should end. */
-export function createOutbox(producer: RawProducer, prefix: string, fail: (error: Error) => void): Outbox {
+/** `urgentProducer` sends the urgent topics. `fail` is told of an error after which nothing more can be sent: the process should end. */
+export function createOutbox(
+  producer: RawProducer,
+  prefix: string,
+  fail: (error: Error) => void,
+  urgentProducer: RawProducer = producer,
+): Outbox {
   const lanes = new Map<string, Lane>();
-  const ready: Lane[] = [];
+  const roadOf = (one: RawProducer): Road => ({ producer: one, ready: [], requests: 0 });
+  const roads = { urgent: roadOf(urgentProducer), other: roadOf(producer) };
   const idlers: (() => void)[] = [];
   let pendingBytes = 0;
   let recordsSent = 0;
-  let requests = 0;
   let isPumpDue = false;
 
-  function pump(): void {
+  function pumpAll(): void {
     isPumpDue = false;
-    while (requests < REQUESTS_IN_FLIGHT_MAX && ready.length > 0) {
+    pump(roads.urgent);
+    pump(roads.other);
+  }
+
+  function pump(on: Road): void {
+    const { ready } = on;
+    while (on.requests < REQUESTS_IN_FLIGHT_MAX && ready.length > 0) {
       const taken: { lane: Lane; item: Waiting }[] = [];
       let bytes = 0;
       while (ready.length > 0 && bytes < REQUEST_BYTES_MAX) {
@@ -61,25 +82,25 @@ export function createOutbox(producer: RawProducer, prefix: string, fail: (error
         bytes += item.batch.byteLength;
         taken.push({ lane, item });
       }
-      dispatch(taken);
+      dispatch(on, taken);
     }
   }
 
-  function dispatch(taken: { lane: Lane; item: Waiting }[]): void {
-    requests++;
+  function dispatch(on: Road, taken: { lane: Lane; item: Waiting }[]): void {
+    on.requests++;
     const entries = taken.map(({ lane, item }) => ({
       topic: lane.topic,
       partition: lane.partition,
       batch: item.batch,
       records: item.records,
     }));
-    producer.send(entries).then(
+    on.producer.send(entries).then(
       (results) => {
-        requests--;
+        on.requests--;
         const offsets = new Map(results.map((result) => [`${result.topic}/${result.partition}`, result.baseOffset]));
         for (const { lane, item } of taken) {
           lane.isInFlight = false;
-          if (lane.waiting.length > lane.head) ready.push(lane);
+          if (lane.waiting.length > lane.head) on.ready.push(lane);
           pendingBytes -= item.batch.byteLength;
           recordsSent += item.records;
           const offset = offsets.get(`${lane.topic}/${lane.partition}`);
@@ -87,7 +108,7 @@ export function createOutbox(producer: RawProducer, prefix: string, fail: (error
           item.resolve(offset);
         }
         if (pendingBytes === 0) for (const wake of idlers.splice(0)) wake();
-        pump();
+        pump(on);
       },
       (error: Error) => fail(error),
     );
@@ -99,17 +120,18 @@ export function createOutbox(producer: RawProducer, prefix: string, fail: (error
       const key = `${name}/${partition}`;
       let lane = lanes.get(key);
       if (lane === undefined) {
-        lane = { topic: name, partition, waiting: [], head: 0, isInFlight: false };
+        const taken = URGENT.has(topic) ? roads.urgent : roads.other;
+        lane = { topic: name, partition, waiting: [], head: 0, isInFlight: false, road: taken };
         lanes.set(key, lane);
       }
       const { waiting } = lane;
       pendingBytes += batch.byteLength;
       const sent = new Promise<number>((resolve) => waiting.push({ batch, records, resolve }));
-      if (!lane.isInFlight && waiting.length === lane.head + 1) ready.push(lane);
+      if (!lane.isInFlight && waiting.length === lane.head + 1) lane.road.ready.push(lane);
       // What is handed over in one turn of the loop goes in one request.
       if (!isPumpDue) {
         isPumpDue = true;
-        setImmediate(pump);
+        setImmediate(pumpAll);
       }
       return sent;
     },
