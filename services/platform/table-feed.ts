@@ -1,7 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import type { TopicName } from '#schemas/topics.ts';
 import { endOffsets, readPartitions } from './kafka/partition-reader.ts';
-import { lastOffsetOf } from './kafka/record-batch.ts';
 
 /** Batches of a compacted topic's partition that belong together: as many as came at once, oldest first. */
 export type TableUpdate = { topic: TopicName; partition: number; batches: Buffer[] };
@@ -37,17 +36,16 @@ export async function feedTables(
     resolveRestored = resolve;
   });
   if (left.size === 0) resolveRestored();
-  const waiting = new Map<TopicName, { batches: Buffer[]; bytes: number; nextOffset: number }>(
-    topics.map((topic) => [topic, { batches: [], bytes: 0, nextOffset: 0 }]),
+  const waiting = new Map<TopicName, { batches: Buffer[]; bytes: number }>(
+    topics.map((topic) => [topic, { batches: [], bytes: 0 }]),
   );
   const flush = async (topic: TopicName) => {
-    const of = waiting.get(topic) as { batches: Buffer[]; bytes: number; nextOffset: number };
+    const of = waiting.get(topic) as { batches: Buffer[]; bytes: number };
     if (of.batches.length === 0) return;
-    const { batches, nextOffset } = of;
+    const { batches } = of;
     of.batches = [];
     of.bytes = 0;
     await apply({ topic, partition, batches });
-    if (nextOffset >= ends[topics.indexOf(topic)] && left.delete(topic) && left.size === 0) resolveRestored();
   };
   // One fetch for all topics: it answers when any of them has something new.
   const reading = readPartitions(kafka, {
@@ -56,14 +54,16 @@ export async function feedTables(
     maxWaitMs: FETCH_WAIT_MS_MAX,
     onBatch(batch, range) {
       const topic = range.topic.slice(prefix.length) as TopicName;
-      const of = waiting.get(topic) as { batches: Buffer[]; bytes: number; nextOffset: number };
+      const of = waiting.get(topic) as { batches: Buffer[]; bytes: number };
       of.batches.push(batch);
       of.bytes += batch.length;
-      of.nextOffset = lastOffsetOf(batch) + 1;
       return of.bytes >= UPDATE_BYTES ? flush(topic) : undefined;
     },
-    async onAnswerEnd() {
+    async onAnswerEnd(reached) {
       for (const topic of topics) await flush(topic);
+      for (const [k, { nextOffset }] of reached.entries()) {
+        if (nextOffset >= ends[k] && left.delete(topics[k]) && left.size === 0) resolveRestored();
+      }
     },
   });
   reading.done.catch(fail);

@@ -3,7 +3,6 @@ import avsc from 'avsc';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
 import { BatchWalk } from './batch-walk.ts';
 import { endOffsets, readPartitions } from './kafka/partition-reader.ts';
-import { lastOffsetOf } from './kafka/record-batch.ts';
 import type { ServiceContext } from './service.ts';
 
 const USER = avsc.Type.forSchema(JSON.parse(readFileSync(new URL('../../schemas/user.avsc', import.meta.url), 'utf8')));
@@ -45,13 +44,15 @@ export async function followUsers<T>(
     onBatch(batch, { partition }) {
       walk.begin({ topic: 'users', partition, batches: [batch], fromOffset: 0 });
       while (walk.next()) if (apply(users, walk, schemaIds.users)) hasChanged = true;
-      if (lastOffsetOf(batch) + 1 >= ends[partition]) {
-        // Where nothing but what could not be used was there, that is known as well.
-        if (left.delete(partition)) hasChanged = true;
-      }
       if (walk.deadLetters.length > 0) setAside(walk.deadLetters).catch(fail);
     },
-    onAnswerEnd: publish,
+    onAnswerEnd(reached) {
+      for (const { range, nextOffset } of reached) {
+        // Where nothing was there but what could not be used, that is known as well.
+        if (nextOffset >= ends[range.partition] && left.delete(range.partition)) hasChanged = true;
+      }
+      publish();
+    },
   });
   reading.done.catch(fail);
   publish();

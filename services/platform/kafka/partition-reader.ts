@@ -21,13 +21,18 @@ export type ReadOptions = {
    * returned is waited for before the next batch. The bytes are the callee's to keep.
    */
   onBatch(batch: Buffer, range: Required<PartitionRange>): void | Promise<void>;
-  /** All batches of one answer have been handed over. */
-  onAnswerEnd?(): void | Promise<void>;
+  /**
+   * All batches of one answer have been handed over. `reached`: where reading goes on, by range. It passes over what is
+   * no batch to anybody as well: the ends of transactions, and what was aborted.
+   */
+  onAnswerEnd?(reached: readonly Reached[]): void | Promise<void>;
   /** Of one answer; two are in memory at a time. A larger batch comes all the same. */
   maxBytes?: number;
   /** How long a broker may wait for something new before it answers with nothing. */
   maxWaitMs?: number;
 };
+
+export type Reached = { readonly range: Required<PartitionRange>; readonly nextOffset: number };
 
 export type Reading = {
   /** Resolves when every range is read or `stop` was called; rejects with a KafkaError, or with what `onBatch` threw. */
@@ -87,6 +92,7 @@ async function readAll(kafka: Kafka, options: ReadOptions, stopping: AbortSignal
     for (;;) {
       const answers = await fetching;
       if (answers.length === 0) return;
+      const before = sumOfOffsets(positions);
       const handovers = advance(positions, answers);
       fetching = fetchRound(cluster, positions, options, stopping);
       // Its failure is looked at after these batches, and is no unhandled one until then.
@@ -96,9 +102,13 @@ async function readAll(kafka: Kafka, options: ReadOptions, stopping: AbortSignal
         const handling = options.onBatch(batch, range);
         if (handling !== undefined) await handling;
       }
-      if (handovers.length > 0) await options.onAnswerEnd?.();
+      if (sumOfOffsets(positions) > before) await options.onAnswerEnd?.(positions);
     }
   });
+}
+
+function sumOfOffsets(positions: readonly Position[]): number {
+  return positions.reduce((sum, { nextOffset }) => sum + nextOffset, 0);
 }
 
 /** One fetch from each leader for all ranges that are not read to their end. No answers: there are none, or a stop. */
