@@ -112,6 +112,9 @@ export class PartitionUsers {
   readonly #waitMsMin: number;
   readonly #waitMsMax: number;
   #fleetMs: number;
+  /** No failure taken is later, and nothing held. The fleet's markers stand behind later answers. */
+  #answeredMs: number;
+  #heldMs: number;
   #markedWallMs = 0;
   /** The last turn did not get to the end of what was due. */
   #isBehind = false;
@@ -135,6 +138,8 @@ export class PartitionUsers {
     this.#before = [before(tails[SCHEDULED]), before(tails[ON_DEMAND])];
     this.reachedMs = Math.min(this.#before[0].untilMs, this.#before[1].untilMs);
     this.#fleetMs = startMs;
+    this.#answeredMs = startMs;
+    this.#heldMs = startMs;
     this.#plannedSinceMs = this.reachedMs;
     this.#taken = taken;
     const at = (offset: number) => new Checkpoints<undefined>({ offset, untilMs: startMs, known: undefined });
@@ -169,7 +174,7 @@ export class PartitionUsers {
   takeResponses(batches: readonly Buffer[], fromOffset: number, nextOffset: number): DeadLetter[] {
     const walk = this.#walk;
     const response = this.#response;
-    this.#checkpoints.responses.note(fromOffset, this.#fleetMs, () => undefined);
+    this.#checkpoints.responses.note(fromOffset, this.#answeredMs, () => undefined);
     walk.begin({ topic: 'service-responses', partition: this.partition, batches, fromOffset });
     while (walk.next()) {
       if (!walk.hasValue(this.#options.schemaIds.serviceResponse, VALUE_BYTES_MAX)) continue;
@@ -183,7 +188,10 @@ export class PartitionUsers {
         continue;
       }
       if (response.kind === RESPONSE_KIND.marker) this.#fleetMs = Math.max(this.#fleetMs, response.answeredMs);
-      else if (response.code !== OK && response.source === RESPONSE_SOURCE.fleet) this.#takeFailure(buffer);
+      else if (response.code !== OK && response.source === RESPONSE_SOURCE.fleet) {
+        this.#answeredMs = Math.max(this.#answeredMs, response.answeredMs);
+        this.#takeFailure(buffer);
+      }
     }
     this.#taken.responses = nextOffset;
     return walk.deadLetters;
@@ -193,7 +201,7 @@ export class PartitionUsers {
     const walk = this.#walk;
     const { world, schemaIds } = this.#options;
     const { answer, answerAfterMinutes } = world.scenario.anomaly;
-    this.#checkpoints.quarantine.note(fromOffset, this.#fleetMs, () => undefined);
+    this.#checkpoints.quarantine.note(fromOffset, this.#heldMs, () => undefined);
     walk.begin({ topic: 'quarantine', partition: this.partition, batches, fromOffset });
     while (walk.next()) {
       if (!walk.hasValue(schemaIds.quarantineEvent, VALUE_BYTES_MAX) || answer !== 'process') continue;
@@ -202,6 +210,7 @@ export class PartitionUsers {
         this.#reader.open(buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength);
         const held = readHeld(this.#reader);
         if (held === undefined) continue;
+        this.#heldMs = Math.max(this.#heldMs, held.atMs);
         const releaseMs = held.atMs + Math.round(answerAfterMinutes * 60_000);
         if (this.#isFirst(`release ${held.request.mpan} ${held.request.counter}`, releaseMs))
           this.#plan(releaseMs, { kind: 'release', held });
