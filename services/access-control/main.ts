@@ -169,6 +169,10 @@ async function start(context: ServiceContext): Promise<RunningService> {
       const joined = joinBatches(batches);
       of.lanes[mode].next = nextOffset;
       of.queue.push(laneOfMode(mode), () => decide(of, mode, joined, fromOffset));
+      if (isTooMuch(of, mode)) {
+        paused.add(`${topic}/${partition}`);
+        group.pause(topic, partition);
+      }
       return true;
     },
     committable: () =>

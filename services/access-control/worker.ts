@@ -4,7 +4,7 @@ import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
-import { workerDataOf } from '#services/platform/worker-data.ts';
+import { moved, workerDataOf } from '#services/platform/worker-data.ts';
 import { MpanTable, type MpanTableHandle } from './mpan-table.ts';
 import { type AccessResult, AccessStep } from './step.ts';
 import { applyMeteringPoint, applyRegistration } from './table-updates.ts';
@@ -108,7 +108,11 @@ function decide(task: Extract<Task, { kind: 'decide' }>): TaskResult {
     table,
     users: usersOf(task.users),
   });
-  return { kind: 'decide', ...result };
+  const { outputs } = result;
+  return moved(
+    { kind: 'decide', ...result },
+    outputs.map(({ batch }) => batch),
+  );
 }
 
 function usersOf({ version, json }: SharedUsers): UserDirectory {

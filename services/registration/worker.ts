@@ -3,7 +3,7 @@ import type { Scenario } from '#fleet-sim/scenario.ts';
 import { compileWorld } from '#fleet-sim/world.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
 import type { FinishedBatch } from '#services/platform/step-output.ts';
-import { workerDataOf } from '#services/platform/worker-data.ts';
+import { moved, workerDataOf } from '#services/platform/worker-data.ts';
 import { CellRecords } from './cell-records.ts';
 
 export type WorkerData = { scenario: Scenario; matrix: MatrixFile; schemaIds: SchemaIds };
@@ -20,5 +20,9 @@ export default function writeCells({ cells, partition, stampMs }: Task): TaskRes
   records.schedules = 0;
   const batches: FinishedBatch[] = [];
   for (const cell of cells) batches.push(...records.write(cell, partition, stampMs));
-  return { batches, meteringPoints: records.meteringPoints, schedules: records.schedules };
+  const { meteringPoints, schedules } = records;
+  return moved(
+    { batches, meteringPoints, schedules },
+    batches.map(({ batch }) => batch),
+  );
 }

@@ -3,6 +3,7 @@ import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
+import { moved } from '#services/platform/worker-data.ts';
 import { type ExecutionOrder, orderExecutions } from './execution-order.ts';
 import { type FannedOut, type FanOut, FanOutStep } from './fan-out.ts';
 import { applySchedules, ScheduleColumns, type ScheduleTable } from './schedule-table.ts';
@@ -62,5 +63,6 @@ function fanOut({ partition, table, fanOut: task }: Extract<Task, { kind: 'fan-o
     order = orderExecutions(columns);
     orders.set(partition, order);
   }
-  return { kind: 'fan-out', fannedOut: step.run(columns, order, task) };
+  const fannedOut = step.run(columns, order, task);
+  return moved({ kind: 'fan-out', fannedOut }, [fannedOut.batch]);
 }

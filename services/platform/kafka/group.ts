@@ -106,6 +106,7 @@ export function joinGroup(context: ServiceContext, options: GroupOptions): Group
       return intake.isSettled;
     },
     resume: intake.resume,
+    pause: intake.pause,
     lag: intake.lag,
     hold: intake.hold,
     stop: intake.stop,

@@ -42,6 +42,8 @@ export type Intake = {
   /** Whether the group has answered and every partition assigned is restored. */
   readonly isSettled: boolean;
   resume(topic: TopicName, partition: number): void;
+  /** Nothing of this topic's partition comes until `resume`. What `take` refuses has been fetched for nothing. */
+  pause(topic: TopicName, partition: number): void;
   commit(offsets: { topic: TopicName; partition: number; offset: number; metadata: string }[]): Promise<void>;
   /** Records behind the position, by topic's partition, as of the last batch. */
   lag(): { topic: TopicName; partition: number; records: number }[];
@@ -193,6 +195,9 @@ export function createIntake(options: IntakeOptions): Intake {
     resume(topic, partition) {
       if (!isHeld && assignedPartitions.get(partition)?.isReady === true)
         consumer.resume([{ topic: prefix + topic, partitions: [partition] }]);
+    },
+    pause(topic, partition) {
+      consumer.pause([{ topic: prefix + topic, partitions: [partition] }]);
     },
     async commit(offsets) {
       const ours = offsets.filter(({ partition }) => assignedPartitions.get(partition)?.isReady === true);
