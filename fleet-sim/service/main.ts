@@ -159,6 +159,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
 
 function startOf(committed: Committed | undefined): LaneStart {
   if (committed === undefined) return { offset: 0, state: undefined };
+  // Offsets that a person has set have no metadata.
+  if (committed.metadata === '') return { offset: committed.offset, state: undefined };
   const { state } = JSON.parse(committed.metadata) as { state: LaneState };
   return { offset: committed.offset, state };
 }

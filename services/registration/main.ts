@@ -84,7 +84,9 @@ async function start(context: ServiceContext): Promise<RunningService> {
     topics: ['registrations'],
     async assigned(partition, committed) {
       const before = committed.get('registrations');
-      const runId = before === undefined ? '' : (JSON.parse(before.metadata) as { loaded: string }).loaded;
+      // Offsets that a person has set have no metadata.
+      const text = before?.metadata ?? '';
+      const runId = text === '' ? '' : (JSON.parse(text) as { loaded: string }).loaded;
       const isLoaded = settings.own.load === 'nothing' || runId === run.record.runId;
       const load = { partition, isLoaded, runId: run.record.runId };
       loads.set(partition, load);

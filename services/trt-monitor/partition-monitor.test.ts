@@ -1,16 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mpanFrom } from '#core/identifiers.ts';
 import { DEFAULT_MATRIX, GENERATIONS, ROLES, SRVS } from '#core/matrix.ts';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
-import { DEVICE_REQUEST_BYTES_MAX, writeDeviceRequest } from '#schemas/device-request.ts';
-import {
-  newServiceRequest,
-  REQUEST_KIND,
-  SERVICE_REQUEST_BYTES_MAX,
-  SOURCE,
-  writeServiceRequest,
-} from '#schemas/service-request.ts';
+import { REQUEST_KIND, SOURCE } from '#schemas/service-request.ts';
 import {
   codeIndex,
   newServiceResponse,
@@ -20,6 +12,7 @@ import {
   writeServiceResponse,
 } from '#schemas/service-response.ts';
 import { SimClock } from '#services/platform/sim-clock.ts';
+import { deviceRequestValue, SOME_EUI, SOME_MPAN } from '#services/platform/test/device-requests.ts';
 import { batchOf, framed, SCHEMA_IDS } from '#services/platform/test/record-streams.ts';
 import {
   type Breach,
@@ -104,27 +97,8 @@ function requestsOf(all: readonly Asked[]): Request[] {
 
 type Log = { offset: number; batch: Buffer; next: number }[];
 
-const EUI = Buffer.alloc(8, 7);
-
 function deviceRequest(fields: Partial<Request> & { kind?: number; source?: number }, sourceOffset: number): Buffer {
-  const request = { ...newServiceRequest(), position: 1, mpan: mpanFrom(123_456_789_012), ...fields };
-  const inner = Buffer.alloc(SERVICE_REQUEST_BYTES_MAX);
-  const end = writeServiceRequest(inner, 0, request, EUI, EUI);
-  const value = Buffer.alloc(DEVICE_REQUEST_BYTES_MAX);
-  const { generation = 2, requestOffset = 0, sourcePartition = 0, quarantinedMs = 0 } = fields;
-  const to = writeDeviceRequest(
-    value,
-    0,
-    inner,
-    0,
-    end,
-    generation,
-    requestOffset,
-    sourcePartition,
-    sourceOffset,
-    quarantinedMs,
-  );
-  return framed(SCHEMA_IDS.deviceRequest, value.subarray(0, to));
+  return deviceRequestValue(fields, { ...fields, sourceOffset });
 }
 
 /** The requests of a lane as they reach the fleet, with the truthful markers of its sources. */
@@ -161,14 +135,14 @@ function response(one: Request, kind: 'fleet' | 'refusal'): Buffer {
   const fields = {
     ...newServiceResponse(),
     ...one,
-    mpan: mpanFrom(123_456_789_012),
+    mpan: SOME_MPAN,
     source: kind === 'fleet' ? RESPONSE_SOURCE.fleet : RESPONSE_SOURCE.accessControl,
     code: kind === 'fleet' ? one.code : REFUSED,
     answeredMs: kind === 'fleet' ? one.answeredMs : one.receivedMs,
     sentWallMs: WALL_MS,
   };
   const none = new Uint32Array(0);
-  const end = writeServiceResponse(value, 0, fields, EUI, 0, EUI, 0, none, none, 0, none, 0);
+  const end = writeServiceResponse(value, 0, fields, SOME_EUI, 0, SOME_EUI, 0, none, none, 0, none, 0);
   return framed(SCHEMA_IDS.serviceResponse, value.subarray(0, end));
 }
 

@@ -217,6 +217,8 @@ export class PartitionMonitor {
 
   /** Moves the present on and notices what has run out. */
   advance(): void {
+    // A late answer that the process before has taken came before its request, perhaps: it is no breach again.
+    if (this.#responsesNext < this.#responsesCountFrom) return;
     const { clock, graceWallMs } = this.#options;
     let nowMs = this.#fleetMs;
     const isUpToDate = this.#responsesNext >= this.#responsesEnd;
