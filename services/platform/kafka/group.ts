@@ -19,7 +19,7 @@ export type GroupOptions = Pick<IntakeOptions, 'topics' | 'assigned' | 'lost' | 
   fetchPartitionBytesMax?: number;
 };
 
-export type Group = Omit<Intake, 'commit'> & {
+export type Group = Omit<Intake, 'commit' | 'noteEnd'> & {
   /** Commits now what may be. */
   commit(): Promise<void>;
   /** Holds, and commits a last time; then lets go of the partitions. `finish` ends what was begun. */
@@ -27,6 +27,7 @@ export type Group = Omit<Intake, 'commit'> & {
 };
 
 const COMMIT_EVERY_MS = 1000;
+const LOOK_AT_ENDS_EVERY_MS = 1000;
 /** Commits fail while a group changes hands or a broker restarts. For longer than this something is wrong for good. */
 const COMMIT_FAILING_MS_MAX = 120_000;
 const FETCH_BYTES_MAX = 4 * 1024 * 1024;
@@ -97,6 +98,16 @@ export function joinGroup(context: ServiceContext, options: GroupOptions): Group
   const endCommits = every(COMMIT_EVERY_MS, () => {
     if (!isCommitting) void commit();
   });
+  const endLooks = every(LOOK_AT_ENDS_EVERY_MS, () => {
+    for (const topic of options.topics) {
+      admin.fetchTopicOffsets(settings.prefix + topic).then(
+        (ends) => {
+          for (const { partition, high } of ends) intake.noteEnd(topic, partition, Number(high));
+        },
+        (error: Error) => log.info({ err: error, topic }, 'where the topic ends could not be asked'),
+      );
+    }
+  });
   return {
     start: intake.start,
     get partitions() {
@@ -115,6 +126,7 @@ export function joinGroup(context: ServiceContext, options: GroupOptions): Group
       intake.hold();
       await finish();
       endCommits();
+      endLooks();
       await commit();
       await intake.stop();
     },

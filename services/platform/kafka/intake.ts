@@ -45,7 +45,9 @@ export type Intake = {
   /** Nothing of this topic's partition comes until `resume`. What `take` refuses has been fetched for nothing. */
   pause(topic: TopicName, partition: number): void;
   commit(offsets: { topic: TopicName; partition: number; offset: number; metadata: string }[]): Promise<void>;
-  /** Records behind the position, by topic's partition, as of the last batch. */
+  /** Where a topic's partition ends by now, as a broker says. Of one that is paused nothing else would tell. */
+  noteEnd(topic: TopicName, partition: number, endOffset: number): void;
+  /** Records behind the position, by topic's partition, as of the last batch or the last end noted. */
   lag(): { topic: TopicName; partition: number; records: number }[];
   /** Takes nothing more; what was taken may still be finished and committed. */
   hold(): void;
@@ -210,6 +212,10 @@ export function createIntake(options: IntakeOptions): Intake {
           metadata,
         })),
       );
+    },
+    noteEnd(topic, partition, endOffset) {
+      const position = assignedPartitions.get(partition)?.positions.get(topic);
+      if (position !== undefined && endOffset > position.highWatermark) position.highWatermark = endOffset;
     },
     lag() {
       return [...assignedPartitions].flatMap(([partition, { positions }]) =>
