@@ -64,7 +64,14 @@ class PartitionFold {
   readonly #breaches = new Map<number, CountedBreach>();
   readonly #releases: { id: string; receivedMs: number }[] = [];
   readonly #releaseAskedMs = new Map<number, number>();
-  readonly #doubtful: { id: string; mode: number; offset: number; position: number; source: number }[] = [];
+  readonly #doubtful: {
+    id: string;
+    mode: number;
+    offset: number;
+    position: number;
+    source: number;
+    isOfEarlierTenure: boolean;
+  }[] = [];
   /** Request that a replay at this offset of a lane repeats. */
   readonly #replayOf: readonly [Map<number, number>, Map<number, number>] = [new Map(), new Map()];
   readonly #droppedUnseen: [number, number] = [0, 0];
@@ -193,18 +200,22 @@ class PartitionFold {
     const { source, position } = value;
     const first = positions.requestAt(source, position);
     if (first >= 0 && this.#requests.ids[first] === id) this.#replayOf[mode].set(offset, first);
-    else this.#doubtful.push({ id, mode, offset, position, source });
+    else {
+      const isOfEarlierTenure = positions.isOfEarlierTenure(source, position);
+      this.#doubtful.push({ id, mode, offset, position, source, isOfEarlierTenure });
+    }
   }
 
   #judgeDoubtful(): void {
     const { faults, warnings } = this.#books;
-    for (const { id, mode, offset, position, source } of this.#doubtful) {
+    for (const { id, mode, offset, position, source, isOfEarlierTenure } of this.#doubtful) {
       const place = this.#place(LANES[mode], offset, id);
       const taken = `position ${position} of source ${source} was another record's before, so it is dropped as a replay`;
       const elsewhere = this.#requests.byId.get(id);
       if (elsewhere !== undefined) {
         this.#replayOf[mode].set(offset, elsewhere);
-        warnings.add('conflicting', place, () => `${taken}; the request stands at another position too`);
+        if (!isOfEarlierTenure)
+          warnings.add('conflicting', place, () => `${taken}; the request stands at another position too`);
       } else {
         this.#droppedUnseen[mode]++;
         faults.add('lost', place, () => `${taken}, and the request stands nowhere else`);

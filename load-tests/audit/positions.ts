@@ -36,11 +36,15 @@ export class Positions {
     return position < this.#of(source).position;
   }
 
+  /** Whether another has taken over since from the writer of this position: that one repeats what it wrote. */
+  isOfEarlierTenure(source: number, position: number): boolean {
+    return tenureOf(position) < tenureOf(this.#of(source).position);
+  }
+
   /** The positions up to this one that are missing, unless records that nobody could read explain them. */
   missingUpTo(source: number, position: number): Gap | undefined {
     const { position: last, offset, unreadable } = this.#of(source);
-    const tenure = Math.floor(position / POSITIONS_A_TENURE) * POSITIONS_A_TENURE;
-    const before = Math.max(last, tenure);
+    const before = Math.max(last, tenureOf(position) * POSITIONS_A_TENURE);
     const isExplained = position - before <= this.#unreadable - unreadable;
     return isExplained ? undefined : { first: before + 1, last: position, behindOffset: offset };
   }
@@ -79,4 +83,8 @@ export class Positions {
     }
     return known;
   }
+}
+
+function tenureOf(position: number): number {
+  return Math.floor(position / POSITIONS_A_TENURE);
 }

@@ -9,7 +9,7 @@ import type { PartitionLedger } from './partition-ledger.ts';
 import { ACCESS_CONTROL, ANOMALY, FLEET, NO_GENERATION, type Requests, SEEN } from './requests.ts';
 import type { Totals } from './totals.ts';
 
-/** The monitor adds what an answer took to reach it, so this near to a deadline either verdict is right. */
+/** A deadline may pass while the answer is on its way: this near to it either verdict is right. */
 export const BREACH_TOLERANCE_MS = 1_000;
 
 export type Standards = {

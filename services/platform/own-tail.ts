@@ -7,6 +7,7 @@ import {
   REQUEST_KIND,
   readServiceRequest,
   SERVICE_REQUEST_BYTES_MAX,
+  type ServiceRequestFields,
   writeMarker,
 } from '#schemas/service-request.ts';
 import { WIRE_HEADER_BYTES, wireSchemaId, writeWireHeader } from '#schemas/wire.ts';
@@ -31,6 +32,16 @@ export type OwnTail = {
 /** Looked at from the end backwards, in steps of so many records at first. */
 const STEP_AT_FIRST = 4096;
 
+/** What else whoever takes over wants to know of the requests that were written. */
+export type Recollection = {
+  /** How far back from the last marker, at least. */
+  spanMs: number;
+  /** Called for each request that was written, in the order of the log; maybe for more than were asked for. */
+  add(request: ServiceRequestFields, buffer: Buffer): void;
+  /** Those told so far do not count. */
+  clear(): void;
+};
+
 export type Lane = 'service-requests.scheduled' | 'service-requests.on-demand';
 
 /**
@@ -49,11 +60,12 @@ export async function takeOverLane(
   partition: number,
   source: number,
   firstMs: number,
+  recollection?: Recollection,
 ): Promise<OwnTail & { untilMs: number }> {
   const read = (untilOffset?: number) =>
-    readOwnTail(kafka, settings.prefix + topic, partition, source, schemaIds[topic], untilOffset);
+    readOwnTail(kafka, settings.prefix + topic, partition, source, schemaIds[topic], untilOffset, recollection);
   for (let tail = await read(); ; ) {
-    const position = (Math.floor(tail.position / POSITIONS_A_TENURE) + 1) * POSITIONS_A_TENURE;
+    const position = (tenureOf(tail.position) + 1) * POSITIONS_A_TENURE;
     const fence = encodeFence(topic, source, position, tail.untilMs ?? firstMs, schemaIds[topic]);
     const offset = await outbox.send(topic, partition, fence, 1);
     tail = await read(offset);
@@ -89,12 +101,14 @@ export async function readOwnTail(
   source: number,
   schemaId: number,
   until?: number,
+  recollection?: Recollection,
 ): Promise<OwnTail> {
   const [ends, beginnings] = await Promise.all([endOffsets(kafka, topic), beginningOffsets(kafka, topic)]);
   const [untilOffset, beginning] = [until ?? ends[partition], beginnings[partition]];
   for (let step = STEP_AT_FIRST; ; step *= 8) {
     const fromOffset = Math.max(beginning, untilOffset - step);
-    const fold = new OwnTailFold(source, schemaId);
+    recollection?.clear();
+    const fold = new OwnTailFold(source, schemaId, recollection);
     if (fromOffset < untilOffset) {
       await readPartitions(kafka, {
         partitions: [{ topic, partition, fromOffset, untilOffset }],
@@ -118,15 +132,18 @@ export class OwnTailFold {
   #untilMs: number | undefined;
   /** Everything written before the first record that was looked at lies before this instant, or at it. */
   #missedUntilMs = Number.POSITIVE_INFINITY;
+  readonly #recollection: Recollection | undefined;
 
-  constructor(source: number, schemaId: number) {
+  constructor(source: number, schemaId: number, recollection?: Recollection) {
     this.#source = source;
     this.#schemaId = schemaId;
+    this.#recollection = recollection;
   }
 
-  /** Whether nothing that is missing could be later than the last marker says. */
+  /** Whether nothing that is missing could be later than the last marker says, less what is to be recollected. */
   get isComplete(): boolean {
-    return this.#untilMs !== undefined && this.#missedUntilMs <= this.#untilMs;
+    const spanMs = this.#recollection?.spanMs ?? 0;
+    return this.#untilMs !== undefined && this.#missedUntilMs <= this.#untilMs - spanMs;
   }
 
   take(batch: Buffer, fromOffset = 0, untilOffset = Number.POSITIVE_INFINITY): void {
@@ -161,15 +178,19 @@ export class OwnTailFold {
     }
     const { source, position, kind, receivedMs, mpan, counter } = request;
     if (source !== this.#source || position < this.#position) return;
+    // Markers behind it, until the first request, have the same position.
+    const isFence = position % POSITIONS_A_TENURE === 0 && position > this.#position;
+    if (!isFence && tenureOf(position) > tenureOf(this.#position)) this.#forgetStale();
     this.#position = position;
     if (kind !== REQUEST_KIND.marker) {
       this.#missedUntilMs = Math.min(this.#missedUntilMs, receivedMs);
       this.#sent.set(tailKey(receivedMs, mpan, counter), receivedMs);
+      this.#recollection?.add(request, buffer);
       return;
     }
     // In the middle of an instant a marker speaks of the one before: requests of this instant stand before it, and
     // before it only. A fence says no more than was known when it was written.
-    if (position % POSITIONS_A_TENURE !== 0) this.#missedUntilMs = Math.min(this.#missedUntilMs, receivedMs + 1);
+    if (!isFence) this.#missedUntilMs = Math.min(this.#missedUntilMs, receivedMs + 1);
     const untilMs = Math.max(this.#untilMs ?? receivedMs, receivedMs);
     this.#untilMs = untilMs;
     for (const [key, atMs] of this.#sent) {
@@ -177,4 +198,17 @@ export class OwnTailFold {
       this.#sent.delete(key);
     }
   }
+
+  // A later tenure than what was seen, and its fence was not: so that stands before the first record looked at, and
+  // what was seen was written behind it by whom it ended.
+  #forgetStale(): void {
+    this.#sent.clear();
+    this.#recollection?.clear();
+    this.#untilMs = undefined;
+    this.#missedUntilMs = Number.POSITIVE_INFINITY;
+  }
+}
+
+function tenureOf(position: number): number {
+  return Math.floor(position / POSITIONS_A_TENURE);
 }

@@ -102,8 +102,8 @@ const OK = codeIndex('I0');
 
 /**
  * The Target Response Times of one partition: what is open, what was answered in time, and what was not at the moment
- * its time runs out. The present is where the fleet says it is (its markers in service-responses), or the clock of the
- * run less some grace where the fleet is behind.
+ * its time runs out. The present is where the fleet says it is (its markers in service-responses), and further by the
+ * wall time that it is behind the clock of the run, less some grace.
  */
 export class PartitionMonitor {
   readonly partition: number;
@@ -222,7 +222,11 @@ export class PartitionMonitor {
     const { clock, graceWallMs } = this.#options;
     let nowMs = this.#fleetMs;
     const isUpToDate = this.#responsesNext >= this.#responsesEnd;
-    if (clock.isPaced && isUpToDate) nowMs = Math.max(nowMs, clock.now() - graceWallMs * clock.speed);
+    if (clock.isPaced && isUpToDate) {
+      // What the fleet is behind is the platform's time, and that is charged by the wall, not at the clock's speed.
+      const behindWallMs = (clock.now() - nowMs) / clock.speed;
+      nowMs += Math.max(0, behindWallMs - graceWallMs);
+    }
     if (nowMs <= this.nowMs) return;
     this.nowMs = nowMs;
     this.#expire();
@@ -345,14 +349,15 @@ export class PartitionMonitor {
     this.#answeredMs = Math.max(this.#answeredMs, response.answeredMs);
     const trtSeconds = trts.secondsOf(srv, generation, mode, service, role);
     const series = seriesOf(srv, mode, service, generation);
-    const platformMs = response.platformMs + Math.max(0, takenWallMs - response.sentWallMs);
-    const latencyMs = response.answeredMs - response.receivedMs - response.quarantinedMs + platformMs;
+    // The verdict goes by what the answer says, so that the same log gives the same one: a monitor that was away, or is
+    // behind, would charge that to the answers which waited for it.
+    const latencyMs = response.answeredMs - response.receivedMs - response.quarantinedMs + response.platformMs;
     const isLate = trtSeconds >= 0 && isBreach(0, trtSeconds, 0, latencyMs);
     const index = this.#open.find(mode, requestOffset);
     const wasBreached = index >= 0 && this.#open.isBreached[index] !== 0 && this.#open.trtSeconds[index] >= 0;
     if (isCounted) {
       counts.answered(series, latencyMs);
-      counts.platformTook(mode, platformMs);
+      counts.platformTook(mode, response.platformMs + Math.max(0, takenWallMs - response.sentWallMs));
       const hasData = response.code === OK;
       if (!isLate && !wasBreached && (hasData || errorsCountAsWithin)) {
         counts.within[series]++;

@@ -4,11 +4,11 @@ import { SOURCE } from '#schemas/service-request.ts';
 import { breathe, nowMs, sleep } from '#services/platform/clock.ts';
 import { joinGroup } from '#services/platform/kafka/group.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
-import { type Lane, takeOverLane } from '#services/platform/own-tail.ts';
+import { type Lane, type Recollection, takeOverLane } from '#services/platform/own-tail.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
 import { createScratch } from './cell-demand.ts';
-import { PartitionUsers } from './partition-users.ts';
+import { AskedBefore, PartitionUsers } from './partition-users.ts';
 
 export const users: Service = {
   name: 'users',
@@ -31,8 +31,13 @@ async function start(context: ServiceContext): Promise<RunningService> {
   let isDraining = false;
 
   async function restore(partition: number, taken: { responses: number; quarantine: number }): Promise<PartitionUsers> {
-    const takeOver = (topic: Lane) => takeOverLane(context, topic, partition, SOURCE.users, run.record.startMs - 1);
-    const tails = await Promise.all([takeOver('service-requests.scheduled'), takeOver('service-requests.on-demand')]);
+    const askedBefore = new AskedBefore(world);
+    const takeOver = (topic: Lane, recollection?: Recollection) =>
+      takeOverLane(context, topic, partition, SOURCE.users, run.record.startMs - 1, recollection);
+    const tails = await Promise.all([
+      takeOver('service-requests.scheduled'),
+      takeOver('service-requests.on-demand', askedBefore),
+    ]);
     const of = new PartitionUsers(
       {
         world,
@@ -51,6 +56,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       },
       tails,
       taken,
+      askedBefore.keys,
     );
     for (let k = 1; !of.prepare(); k++) if (k % CELLS_A_TURN === 0) await breathe();
     return of;

@@ -24,7 +24,7 @@ import { OwnTailFold } from '#services/platform/own-tail.ts';
 import { SimClock } from '#services/platform/sim-clock.ts';
 import { batchOf, framed, SCHEMA_IDS } from '#services/platform/test/record-streams.ts';
 import { createScratch } from './cell-demand.ts';
-import { PartitionUsers, type Taken } from './partition-users.ts';
+import { AskedBefore, PartitionUsers, type Taken } from './partition-users.ts';
 
 const HOUR_MS = 3_600_000;
 const PARTITIONS = 4;
@@ -43,14 +43,25 @@ type Written = { mode: number; isMarker: boolean; receivedMs: number; position: 
 type Asked = { mpan: number; counter: number; device: Buffer; originator: Buffer; mode: number; receivedMs: number };
 type Answer = { answeredMs: number; value: Buffer };
 
+/** Offset of each request in its lane, as far as an answer says it: one for each. */
+const OFFSETS = new Map<string, number>();
+
+function offsetOf({ mode, mpan, counter, receivedMs }: Asked): number {
+  const name = `${mode} ${receivedMs} ${mpan} ${counter}`;
+  const offset = OFFSETS.get(name) ?? OFFSETS.size;
+  OFFSETS.set(name, offset);
+  return offset;
+}
+
 /** Whether a request fails, and how long it takes: by what it is. */
-function answerTo(asked: Asked): Answer {
+function answerTo(asked: Asked, laterMs = 0): Answer {
   const bits = draw32(9, asked.mpan % 2 ** 31, asked.counter % 2 ** 31, PURPOSE.serviceTime);
-  const answeredMs = asked.receivedMs + 1 + (bits % (2 * HOUR_MS));
+  const answeredMs = asked.receivedMs + 1 + (bits % (2 * HOUR_MS)) + laterMs;
   const response = {
     ...newServiceResponse(),
     source: RESPONSE_SOURCE.fleet,
     mode: asked.mode,
+    requestOffset: offsetOf(asked),
     mpan: asked.mpan,
     counter: asked.counter,
     code: codeIndex(bits % 3 === 0 ? 'I0' : 'E20'),
@@ -64,26 +75,37 @@ function answerTo(asked: Asked): Answer {
 }
 
 /** Scheduled reads of all meters: what their Users ask again comes from the answers to these. */
-const SCHEDULED_READS: Answer[] = METERS.map((meter) => {
+const SCHEDULED_READS: Asked[] = METERS.map((meter) => {
   const row = rowOf(WORLD.srv.importHalfHours, SCHEDULED, MHHS);
   const day = Math.floor((START_MS - ORIGIN_MS) / DAY_MS);
-  return answerTo({
+  return {
     mpan: importMpanOf(WORLD.fleet, meter),
     counter: requestCounter(day, row, 0, day - 1, FIRST | DATA_SET, 0),
     device: euiBytes(deviceIdOf(meter)),
     originator: EUIS[0],
     mode: SCHEDULED,
     receivedMs: START_MS + (meter % 300) * 60_000,
-  });
+  };
 });
 
-/** The two lanes, and the fleet behind them. */
+/** The two lanes, and the fleet behind them; where it was started anew, it gives each answer again and later. */
 class Stream {
   readonly lanes: [Written[], Written[]] = [[], []];
-  readonly answers: Answer[] = [...SCHEDULED_READS];
+  readonly answers: Answer[] = [];
   readonly responses: Buffer[] = [];
   offset = 0;
   fleetMs = START_MS;
+  readonly #repeatsAfterMs: number | undefined;
+
+  constructor(repeatsAfterMs?: number) {
+    this.#repeatsAfterMs = repeatsAfterMs;
+    for (const asked of SCHEDULED_READS) this.answer(asked);
+  }
+
+  answer(asked: Asked): void {
+    this.answers.push(answerTo(asked));
+    if (this.#repeatsAfterMs !== undefined) this.answers.push(answerTo(asked, this.#repeatsAfterMs));
+  }
 
   append(all: readonly Written[]): void {
     for (const one of all) this.lanes[one.mode].push(one);
@@ -140,8 +162,10 @@ type Life = { users: PartitionUsers; next: number };
 
 function begin(stream: Stream, taken: Taken): Life {
   let wallMs = 0;
-  const tails = stream.lanes.map((lane) => {
-    const fold = new OwnTailFold(SOURCE.users, SCHEMA_IDS.serviceRequest);
+  const askedBefore = new AskedBefore(WORLD);
+  const tails = stream.lanes.map((lane, mode) => {
+    const recollection = mode === ON_DEMAND ? askedBefore : undefined;
+    const fold = new OwnTailFold(SOURCE.users, SCHEMA_IDS.serviceRequest, recollection);
     for (const { batch } of lane) fold.take(batch);
     return fold.tail();
   });
@@ -160,6 +184,7 @@ function begin(stream: Stream, taken: Taken): Life {
     },
     [tails[0], tails[1]],
     { ...taken },
+    askedBefore.keys,
   );
   while (!users.prepare());
   return { users, next: taken.responses };
@@ -194,8 +219,9 @@ function written(
   stepMs: number,
   recordsABatch: number,
   batchesATake: number,
+  repeatsAfterMs?: number,
 ): [Written[], Written[]] {
-  const stream = new Stream();
+  const stream = new Stream(repeatsAfterMs);
   let life = begin(stream, { responses: 0, quarantine: 0 });
   let committed = takenOf(life.users);
   let turns = 0;
@@ -216,13 +242,13 @@ function written(
         const names = new Set(some.map(({ name }) => name));
         for (const one of asked)
           if (one.mode === mode && names.has(`${mode} ${one.receivedMs} ${one.mpan} ${one.counter}`))
-            stream.answers.push(answerTo(one));
+            stream.answer(one);
       }
       life = begin(stream, committed);
       continue;
     }
     stream.append(records);
-    for (const one of asked) stream.answers.push(answerTo(one));
+    for (const one of asked) stream.answer(one);
     if (isIdle) {
       if (!take(life, stream, batchesATake))
         stream.step(Math.min(stream.fleetMs + stepMs, life.users.reachedMs), recordsABatch);
@@ -276,5 +302,17 @@ describe('the Users of a partition', () => {
       ),
       { numRuns: 25, interruptAfterTimeLimit: 60_000 },
     );
+  });
+
+  // A restart that did not know what was asked again before took an answer that came twice, and later, for a new one.
+  test('ask again once, though a fleet that was started anew answers again and later, and they crash as well', () => {
+    const wanted = namesOf([scheduled, onDemand]);
+    const crashes = [40, 90, 70].map((afterTurns, k) => ({
+      afterTurns,
+      kept: [k, 3 * k] as [number, number],
+      commitsEarlier: false,
+    }));
+    // Later than a step, in which answers come in any order.
+    expect(namesOf(written(crashes, HOUR_MS, 50, 1, 5 * HOUR_MS))).toEqual(wanted);
   });
 });

@@ -12,6 +12,7 @@ import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import {
   newServiceRequest,
   REQUEST_KIND,
+  type ServiceRequestFields,
   SOURCE,
   UNKNOWN_SRV,
   writeMarker,
@@ -28,7 +29,8 @@ import { euiBytes, MPAN_KEY_BYTES, WIRE_HEADER_BYTES, writeMpanKey } from '#sche
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import { Checkpoints } from '#services/platform/checkpoints.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
-import { type OwnTail, tailKey } from '#services/platform/own-tail.ts';
+import { OffsetSet } from '#services/platform/offset-set.ts';
+import { type OwnTail, type Recollection, tailKey } from '#services/platform/own-tail.ts';
 import type { SimClock } from '#services/platform/sim-clock.ts';
 import { type FinishedBatch, type Lane, StepOutput } from '#services/platform/step-output.ts';
 import { type Ask, CellDemand, type Scratch } from './cell-demand.ts';
@@ -50,6 +52,36 @@ export type UsersOptions = {
 /** How it stood with each lane when the partition was taken over, by mode. */
 export type Tails = readonly [OwnTail, OwnTail];
 export type Taken = { responses: number; quarantine: number };
+
+/**
+ * What was asked again, or released, in the last days: that is not asked a second time, whatever answers come twice. A
+ * fleet that starts anew answers again, later and maybe otherwise, what was answered before.
+ */
+export class AskedBefore implements Recollection {
+  readonly spanMs = REMEMBER_MS;
+  readonly keys = new Set<number | string>();
+  readonly #userByEui: ReadonlyMap<string, number>;
+  readonly #facts: RequestFacts = { day: 0, row: 0, ordinal: 0, dataDay: 0, flags: 0, serial: 0 };
+
+  constructor(world: World) {
+    this.#userByEui = userByEuiOf(world);
+  }
+
+  add({ kind, mpan, counter, originatorAt, deviceAt }: ServiceRequestFields, buffer: Buffer): void {
+    if (kind === REQUEST_KIND.release) this.keys.add(releaseKey(mpan, counter));
+    if (kind !== REQUEST_KIND.request || counter >= COUNTERS) return;
+    const facts = this.#facts;
+    unpackInto(counter, facts);
+    const user = this.#userByEui.get(buffer.toString('latin1', originatorAt, originatorAt + 8));
+    if (user === undefined || (facts.ordinal & RE_REQUEST_MASK) === 0) return;
+    const meter = buffer.readUInt32BE(deviceAt + 4);
+    this.keys.add(reRequestKey(meter, user, facts.row, facts.dataDay, facts.ordinal));
+  }
+
+  clear(): void {
+    this.keys.clear();
+  }
+}
 
 const REQUEST_BYTES_MAX = 192;
 const RUN_SLICE_MS_MAX = 5;
@@ -106,6 +138,8 @@ export class PartitionUsers {
   readonly #euis: Buffer[];
   readonly #userByEui: Map<string, number>;
   readonly #srvSymbol: number[];
+  /** By mode, the requests that an answer was taken to: the User is given none but the first. */
+  readonly #answered: readonly [OffsetSet, OffsetSet] = [new OffsetSet(), new OffsetSet()];
   readonly #checkpoints: { responses: Checkpoints<undefined>; quarantine: Checkpoints<undefined> };
   readonly #taken: Taken;
   /** Least and most simulated time between an answer and what a User asks upon it. */
@@ -121,13 +155,19 @@ export class PartitionUsers {
   /** Everything up to this simulated instant has been written. */
   reachedMs: number;
 
-  constructor(options: UsersOptions, tails: Tails, taken: Taken) {
+  constructor(
+    options: UsersOptions,
+    tails: Tails,
+    taken: Taken,
+    askedBefore: ReadonlySet<number | string> = new Set(),
+  ) {
     const { world, partition, partitions, startMs, schemaIds } = options;
     this.partition = partition;
     this.#options = options;
     this.#originMs = world.originDay * DAY_MS;
     this.#euis = world.userTable.users.map(({ eui }) => euiBytes(eui));
-    this.#userByEui = new Map(this.#euis.map((eui, user) => [eui.toString('latin1'), user]));
+    this.#userByEui = userByEuiOf(world);
+    this.#planned = [new Set(askedBefore), new Set()];
     this.#srvSymbol = world.matrix.services.map((_, srv) => world.matrix.srv[srv]);
     this.#lanes = [
       this.#output.lane('service-requests.scheduled', partition, schemaIds.serviceRequest),
@@ -188,6 +228,7 @@ export class PartitionUsers {
         continue;
       }
       if (response.kind === RESPONSE_KIND.marker) this.#fleetMs = Math.max(this.#fleetMs, response.answeredMs);
+      else if (!this.#answered[response.mode].add(response.requestOffset)) continue;
       else if (response.code !== OK && response.source === RESPONSE_SOURCE.fleet) {
         this.#answeredMs = Math.max(this.#answeredMs, response.answeredMs);
         this.#takeFailure(buffer);
@@ -212,7 +253,7 @@ export class PartitionUsers {
         if (held === undefined) continue;
         this.#heldMs = Math.max(this.#heldMs, held.atMs);
         const releaseMs = held.atMs + Math.round(answerAfterMinutes * 60_000);
-        if (this.#isFirst(`release ${held.request.mpan} ${held.request.counter}`, releaseMs))
+        if (this.#isFirst(releaseKey(held.request.mpan, held.request.counter)))
           this.#plan(releaseMs, { kind: 'release', held });
       } catch (error) {
         if (!(error instanceof MalformedBinary)) throw error;
@@ -285,17 +326,17 @@ export class PartitionUsers {
     const { dataDay, ordinal, serial } = facts;
     const unit = drawUnit(world.scenario.seed, meter, dataDay * 64 + ordinal, PURPOSE.reRequestDelay);
     const askAtMs = answeredMs + reRequestAfterMs + Math.floor(unit * reRequestSpreadMs);
-    if (!this.#isFirst(reRequestKey(meter, user, row, dataDay, ordinal + 1), askAtMs)) return;
+    if (!this.#isFirst(reRequestKey(meter, user, row, dataDay, ordinal + 1))) return;
     const day = Math.floor((askAtMs - this.#originMs) / DAY_MS);
     const ask = { meter, user, row, flags: DATA_SET, dataDay, day, ordinal: ordinal + 1, serial };
     this.#plan(askAtMs, { kind: 'ask', ask });
   }
 
-  /** Whether this is planned for the first time, and has not been written before the partition was taken over. */
-  #isFirst(key: number | string, atMs: number): boolean {
+  /** Whether this is planned for the first time, and was not written by whoever had the partition before. */
+  #isFirst(key: number | string): boolean {
     if (this.#planned[0].has(key) || this.#planned[1].has(key)) return false;
     this.#planned[0].add(key);
-    return atMs > Math.min(this.#before[0].untilMs, this.#before[1].untilMs);
+    return true;
   }
 
   #forget(): void {
@@ -307,7 +348,9 @@ export class PartitionUsers {
   #plan(atMs: number, pending: Pending): void {
     const slot = this.#free.pop() ?? this.#pending.length;
     this.#pending[slot] = pending;
-    this.#pendingAt.push(Math.max(atMs, this.reachedMs + 1) - this.#originMs, slot);
+    // An answer that comes late does not make its User ask at an instant that is said to be over.
+    const earliestMs = Math.max(this.reachedMs, this.#before[ON_DEMAND].untilMs) + 1;
+    this.#pendingAt.push(Math.max(atMs, earliestMs) - this.#originMs, slot);
   }
 
   #actOn(slot: number, atMs: number, wallMs: number): void {
@@ -399,6 +442,14 @@ export class PartitionUsers {
  *
  *     meter 26 bits | user 8 | row 7 | data day 6 | how often before 5
  */
+function releaseKey(mpan: number, counter: number): string {
+  return `release ${mpan} ${counter}`;
+}
+
+function userByEuiOf(world: World): Map<string, number> {
+  return new Map(world.userTable.users.map(({ eui }, user) => [euiBytes(eui).toString('latin1'), user]));
+}
+
 function reRequestKey(meter: number, user: number, row: number, dataDay: number, ordinal: number): number {
   const low = (row << 11) | ((dataDay & 63) << 5) | (ordinal & RE_REQUEST_MASK);
   return (meter * 256 + (user & 255)) * 2 ** 18 + low;
