@@ -101,7 +101,12 @@ export function spreadTimeMs(id: number): number {
 }
 
 /** Whether a schedule executes on a day, by its frequency and its first and last day. */
-export function executesOn(frequency: Frequency, startDay: SettlementDay, endDay: SettlementDay, day: SettlementDay): boolean {
+export function executesOn(
+  frequency: Frequency,
+  startDay: SettlementDay,
+  endDay: SettlementDay,
+  day: SettlementDay,
+): boolean {
   return day >= startDay && day <= endDay && nextExecutionDay(frequency, startDay, day) === day;
 }
 
