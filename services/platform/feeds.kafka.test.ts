@@ -3,6 +3,7 @@ import { CompressionTypes, Kafka, logLevel, type Message } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { schemaText, type TopicName } from '#schemas/topics.ts';
 import type { DeadLetter } from './kafka/dead-letter.ts';
+import { endOffsets } from './kafka/partition-reader.ts';
 import { BatchCursor } from './kafka/record-batch.ts';
 import type { ServiceContext } from './service.ts';
 import { feedTables, type TableFeed } from './table-feed.ts';
@@ -38,8 +39,16 @@ describeWithKafka('feeds of compacted topics', ({ brokers }) => {
     await transactional.connect();
     const transaction = await transactional.transaction();
     await transaction.send({ topic, messages, compression: CompressionTypes.GZIP });
+    const before = await endsOf(topic);
     await (isCommitted ? transaction.commit() : transaction.abort());
     await transactional.disconnect();
+    // The answer comes before the transaction's end is in the log: until then its records cannot be read.
+    for (let after = await endsOf(topic); after === before; after = await endsOf(topic))
+      await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
+  async function endsOf(topic: string): Promise<number> {
+    return (await endOffsets(kafka, topic)).reduce((sum, end) => sum + end, 0);
   }
 
   async function until(isSo: () => boolean, what: string): Promise<void> {
