@@ -5,7 +5,7 @@ import type { Log } from '#services/platform/log.ts';
 export type { Admin, Kafka } from 'kafkajs';
 
 /** A broker that restarts is back within seconds; for a minute requests are repeated before the process gives up. */
-const RETRIES_MAX = 40;
+export const RETRIES_MAX = 40;
 const RETRY_FIRST_MS = 100;
 const RETRY_MS_MAX = 2000;
 const CONNECT_WITHIN_MS = 5000;
@@ -24,8 +24,9 @@ export function createKafka(brokers: string[], clientId: string, log: Log): Kafk
       initialRetryTime: RETRY_FIRST_MS,
       maxRetryTime: RETRY_MS_MAX,
       // A consumer whose retries are used up would begin them anew for ever, and nobody would know. But kafkajs tries
-      // to join a group once only, and a broker that has just started answers that it is still loading.
-      restartOnFailure: async ({ name }) => name === 'KafkaJSProtocolError',
+      // to join a group once only, and a broker that has just started answers that it is still loading; and it gives up
+      // at once when it has forgotten the only broker, whose connection was closed.
+      restartOnFailure: async ({ name }) => name === 'KafkaJSProtocolError' || name === 'KafkaJSNoBrokerAvailableError',
     },
     logLevel: logLevel.WARN,
     logCreator: () => (entry) => {

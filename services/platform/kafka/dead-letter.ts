@@ -89,7 +89,10 @@ export function encodeDeadLetters(
   schemaId: number,
 ): { batch: Uint8Array; records: number } {
   const wallMs = nowMs();
-  const values = letters.map((letter) => TYPE.toBuffer({ ...letter, wallMs }));
+  // Those of a worker thread have come as plain bytes, which avsc refuses.
+  const values = letters.map(({ key, value, ...rest }) =>
+    TYPE.toBuffer({ ...rest, key: bufferOf(key), value: bufferOf(value), wallMs }),
+  );
   const bytes = values.reduce((sum, value, k) => sum + value.length + (letters[k].key?.length ?? 0) + 64, 128);
   const builder = new BatchBuilder(bytes);
   values.forEach((value, k) => {
@@ -100,4 +103,8 @@ export function encodeDeadLetters(
     builder.end(at + WIRE_HEADER_BYTES + value.copy(builder.buffer, at + WIRE_HEADER_BYTES));
   });
   return { batch: builder.finish(), records: letters.length };
+}
+
+function bufferOf(bytes: Uint8Array | null): Buffer | null {
+  return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

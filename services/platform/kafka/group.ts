@@ -1,6 +1,7 @@
 import type { TopicName } from '#schemas/topics.ts';
 import { every, nowMs } from '#services/platform/clock.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
+import { RETRIES_MAX } from './client.ts';
 import { coPartitionAssigner } from './co-partition-assigner.ts';
 import { createIntake, type Intake, type IntakeOptions } from './intake.ts';
 import { createRawConsumer } from './seam.ts';
@@ -50,6 +51,8 @@ export function joinGroup(context: ServiceContext, options: GroupOptions): Group
     maxBytesPerPartition: options.fetchPartitionBytesMax ?? FETCH_PARTITION_BYTES_MAX,
     maxWaitTimeInMs: options.fetchWaitMsMax ?? FETCH_WAIT_MS_MAX,
     partitionAssigners: [coPartitionAssigner],
+    // A consumer's own default is 5, whatever its client's are: some seconds of a broker that is away.
+    retry: { retries: RETRIES_MAX },
   };
   const consumer = createRawConsumer(kafka, config, (joined) => {
     generation = joined;

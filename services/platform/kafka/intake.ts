@@ -104,7 +104,10 @@ export function createIntake(options: IntakeOptions): Intake {
       const before = restoring.get(partition) ?? Promise.resolve();
       const restored = before.then(() => restore(partition, entry));
       restoring.set(partition, restored);
-      restored.catch(fail);
+      restored.catch((error: Error) => {
+        // Who lets go of everything does not wait for what would only be dropped.
+        if (!isHeld) fail(error);
+      });
     }
   }
 
@@ -114,8 +117,8 @@ export function createIntake(options: IntakeOptions): Intake {
     const committed = await fetchCommitted(partition);
     if (isGone()) return;
     await options.assigned(partition, committed);
-    // Meanwhile the partition may have gone, or gone and come back.
-    if (isGone()) return options.lost(partition);
+    // Meanwhile the partition may have gone, or gone and come back, or the member is about to leave.
+    if (isGone() || isHeld) return options.lost(partition);
     // What the state was made from is where it goes on, whatever the group has read of its offsets since.
     for (const [topic, { offset }] of committed) {
       (entry.positions.get(topic) as Position).next = offset;
