@@ -65,11 +65,14 @@ export class OffsetSet {
   }
 
   #raise(): void {
+    const words = this.#words;
     let at = this.low - this.#base;
-    let word = Math.floor(at / 32);
-    while (word < this.#words.length && this.#words[word] === FULL) word++;
-    if (word > Math.floor(at / 32)) at = word * 32;
-    while (word < this.#words.length && (this.#words[word] & (1 << (at & 31))) !== 0) at++;
+    // Word by word where all of one is done; bit by bit from the middle of one and to its end.
+    for (let word = Math.floor(at / 32); word < words.length; word = Math.floor(at / 32)) {
+      if (words[word] === FULL) at = 32 * (word + 1);
+      else if ((words[word] & (1 << (at & 31))) !== 0) at++;
+      else break;
+    }
     this.low = this.#base + at;
   }
 

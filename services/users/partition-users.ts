@@ -245,12 +245,12 @@ export class PartitionUsers {
     this.#checkpoints.quarantine.note(fromOffset, this.#heldMs, () => undefined);
     walk.begin({ topic: 'quarantine', partition: this.partition, batches, fromOffset });
     while (walk.next()) {
-      if (!walk.hasValue(schemaIds.quarantineEvent, VALUE_BYTES_MAX) || answer !== 'process') continue;
+      if (!walk.hasValue(schemaIds.quarantineEvent, VALUE_BYTES_MAX)) continue;
       const { buffer, valueAt, valueLength } = walk.cursor;
       try {
         this.#reader.open(buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength);
         const held = readHeld(this.#reader);
-        if (held === undefined) continue;
+        if (held === undefined || answer !== 'process') continue;
         this.#heldMs = Math.max(this.#heldMs, held.atMs);
         const releaseMs = held.atMs + Math.round(answerAfterMinutes * 60_000);
         if (this.#isFirst(releaseKey(held.request.mpan, held.request.counter)))
