@@ -96,8 +96,11 @@ async function start(context: ServiceContext): Promise<RunningService> {
       ),
   });
 
+  // What is taken of the scheduled lane is answered in one go where the network has room for it: no more of it than
+  // what an on-demand answer may wait behind.
   function isTooMuch(mode: number, fleet: PartitionFleet): boolean {
-    return outbox.pendingBytes > PENDING_BYTES_MAX || (mode === SCHEDULED && fleet.open > OPEN_PAUSE);
+    if (mode === ON_DEMAND) return outbox.pendingBytes > PENDING_BYTES_MAX;
+    return outbox.pendingBytes > ANSWERS_PENDING_BYTES_MAX || fleet.open > OPEN_PAUSE;
   }
 
   function resumePaused(): void {

@@ -45,7 +45,7 @@ const SETTINGS = [
 ];
 const IS = ROLES.indexOf('IS');
 const SRV_4_1_1 = SRVS.indexOf('4.1.1');
-const SRV_4_8_1 = SRVS.indexOf('4.8.1');
+const SRV_4_6_1 = SRVS.indexOf('4.6.1');
 
 /**
  * What the platform adds to an on-demand request while the scheduled lane is saturated: from its entry into
@@ -228,14 +228,14 @@ class RequestWriter {
   write(meter: number, round: number, receivedMs: number, dueWallMs: number): void {
     const { fleet, originDay, userTable, matrix } = this.#world;
     const request = this.#request;
-    const srv = this.#mode === SCHEDULED ? SRV_4_8_1 : SRV_4_1_1;
+    const srv = this.#mode === SCHEDULED ? SRV_4_6_1 : SRV_4_1_1;
     request.position++;
     request.mpan = importMpanOf(fleet, meter);
     request.counter = requestCounter(1, rowOf(matrix.srv.indexOf(srv), this.#mode, EXISTING), round, 0, 0, 0);
     request.srv = srv;
     request.mode = this.#mode;
     request.receivedMs = receivedMs;
-    request.windowStartMs = this.#mode === SCHEDULED ? originDay * DAY_MS - DAY_MS + 1_800_000 : receivedMs;
+    request.windowStartMs = this.#mode === SCHEDULED ? originDay * DAY_MS : receivedMs;
     request.windowEndMs = this.#mode === SCHEDULED ? originDay * DAY_MS : receivedMs;
     request.dueWallMs = dueWallMs;
     writeMpanKey(this.#key, 0, request.mpan);
