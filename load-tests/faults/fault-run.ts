@@ -67,6 +67,8 @@ export async function runWithFaults(options: FaultRunOptions): Promise<FaultRun>
   const { name, kafka, speed } = options;
   const directory = mkdtempSync(join(tmpdir(), `mdr-faults-${name}-`));
   const restarts: string[] = [];
+  let isOver = false;
+  let supervising = Promise.resolve();
   const result = await runLoad({
     loaded: faultScenario(options.settings),
     kafka,
@@ -78,19 +80,18 @@ export async function runWithFaults(options: FaultRunOptions): Promise<FaultRun>
     runId: `${name}-${Math.floor(nowMs()).toString(36)}`,
     directory,
     durationMs: DURATION_MAX_MS,
-    onProgress: () => {},
-    async onRunning(running) {
-      let isOver = false;
-      const supervising = supervise(running, restarts, () => isOver);
-      try {
-        await options.harm(harmingOf(running, kafka, speed));
-        await untilAllReady(running);
-      } finally {
-        isOver = true;
-        await supervising;
-      }
+    onProgress({ phase }) {
+      if (phase === 'ending') isOver = true;
     },
+    async onRunning(running) {
+      supervising = supervise(running, restarts, () => isOver);
+      await options.harm(harmingOf(running, kafka, speed));
+      await untilAllReady(running);
+    },
+  }).finally(() => {
+    isOver = true;
   });
+  await supervising;
   const { brokers, registryUrl } = kafka;
   const { prefix } = result;
   const audit = await runAudit({ brokers, registryUrl, prefix, isAllDemanded: false, isDeadLetterFault: false });

@@ -205,4 +205,39 @@ describeWithKafka('the stream under load', () => {
       });
     },
   );
+
+  test.runIf(IS_LONG)(
+    'what nobody is given is found to be lost: access control set ahead by hand (MDR_FAULTS=long)',
+    {
+      timeout: RUN_WITHIN_MS,
+    },
+    async () => {
+      const { audit } = await runWithFaults({
+        name: 'lost',
+        kafka,
+        speed: SPEED / 2,
+        async harm(harming) {
+          await harming.untilHour(2);
+          const [accessControl] = harming.of('access-control');
+          process.kill(accessControl.pid, 'SIGSTOP');
+          await sleep(SESSION_TIMEOUT_MS + 2000);
+          await skipRecords(kafka.brokers, harming.running.prefix, 40);
+          await harming.kill(accessControl);
+        },
+      });
+      expect(audit.faults.counts.lost).toBeGreaterThan(0);
+      expect(audit.faults.total).toBe(audit.faults.counts.lost);
+    },
+  );
 });
+
+/** Moves access control on by some records of a partition, while no process of it is in the group. */
+async function skipRecords(brokers: string[], prefix: string, records: number): Promise<void> {
+  const admin = createKafka(brokers, 'faults', createLog('faults', 'silent')).admin();
+  await admin.connect();
+  const [groupId, topic] = [`${prefix}access-control`, `${prefix}service-requests.scheduled`];
+  const [{ partitions }] = await admin.fetchOffsets({ groupId, topics: [topic] });
+  const at = Number(partitions.find(({ partition }) => partition === 0)?.offset);
+  await admin.setOffsets({ groupId, topic, partitions: [{ partition: 0, offset: String(at + records) }] });
+  await admin.disconnect();
+}

@@ -239,7 +239,9 @@ function laneOfMode(mode: number): number {
 
 function laneOf(committed: Committed | undefined): Lane {
   const offset = committed?.offset ?? 0;
-  const seen = committed === undefined ? [] : (JSON.parse(committed.metadata) as { seen: number[] }).seen;
+  // Offsets that a person has set have no metadata.
+  const isKnown = committed !== undefined && committed.metadata !== '';
+  const seen = isKnown ? (JSON.parse(committed.metadata) as { seen: number[] }).seen : [];
   return { next: offset, seen, acknowledged: offset, seenAcknowledged: seen, settled: Promise.resolve() };
 }
 

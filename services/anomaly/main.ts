@@ -53,7 +53,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     topics: [CHECKS],
     async assigned(partition, committed) {
       await userFeed.restored;
-      const from = checkpointOf(committed.get(CHECKS));
+      const from = checkpointOf(committed.get(CHECKS), settings.partitions);
       const state = new AnomalyPartition(partition, settings.partitions, directory, from);
       partitions.set(partition, { state, checkpoint: state.checkpoint(), settled: Promise.resolve() });
     },
@@ -120,10 +120,16 @@ async function start(context: ServiceContext): Promise<RunningService> {
   };
 }
 
-function checkpointOf(committed: Committed | undefined): AnomalyCheckpoint | undefined {
+function checkpointOf(committed: Committed | undefined, partitions: number): AnomalyCheckpoint | undefined {
   if (committed === undefined) return undefined;
-  const { next, known } = JSON.parse(committed.metadata) as { next: number; known: AnomalyCheckpoint['known'] };
-  return { lowOffset: committed.offset, nextOffset: next, known };
+  const { offset, metadata } = committed;
+  // Offsets that a person has set have no metadata.
+  if (metadata === '') {
+    const none = () => new Array<number>(partitions).fill(-1);
+    return { lowOffset: offset, nextOffset: offset, known: { seen: none(), markedMs: none() } };
+  }
+  const { next, known } = JSON.parse(metadata) as { next: number; known: AnomalyCheckpoint['known'] };
+  return { lowOffset: offset, nextOffset: next, known };
 }
 
 function held(partitions: ReadonlyMap<number, Partition>): number {
