@@ -21,6 +21,7 @@ import { ensureTopics } from '#services/platform/kafka/topics.ts';
 import { provideKafka } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
 import { type Measurement, measured, progress } from './measure.ts';
+import { onDemandStages } from './on-demand-stages.ts';
 import { benchRun, benchService, publishRun } from './service-run.ts';
 
 const METERS = 100_000;
@@ -78,6 +79,8 @@ export async function onDemandLatency(): Promise<Measurement[]> {
     const sent = await ask(producer, prefix, model, schemaIds['service-requests.on-demand'], record, services);
     await sleep(1000);
     await latencies.stop();
+    for (const { stage, p50Ms, p99Ms, msMax } of await onDemandStages(client, prefix))
+      progress(`  ${stage}: p50 ${p50Ms} ms, p99 ${p99Ms} ms, at most ${msMax} ms`);
     const { samples } = latencies;
     progress(`  ${samples.length} of ${sent} answered while scheduled requests waited`);
     if (samples.length < SAMPLES_MIN) throw new Error(`only ${samples.length} on-demand requests were measured`);

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CompressionTypes } from 'kafkajs';
 import type { DeviceId } from '#core/identifiers.ts';
 import { ROLES, SERVICES } from '#core/matrix.ts';
 import { partitionOfMpan } from '#core/partition.ts';
@@ -18,8 +17,8 @@ import {
 } from '#schemas/service-request.ts';
 import type { TopicName } from '#schemas/topics.ts';
 import { euiBytes, WIRE_HEADER_BYTES, writeWireHeader } from '#schemas/wire.ts';
-import { nowMs } from '#services/platform/clock.ts';
-import { createKafka } from '#services/platform/kafka/client.ts';
+import { nowMs, sleep } from '#services/platform/clock.ts';
+import { CompressionTypes, createKafka } from '#services/platform/kafka/client.ts';
 import { BATCH_HEADER_BYTES, BatchBuilder, batchBytesAt, lastOffsetOf } from '#services/platform/kafka/record-batch.ts';
 import { registerSchemas, type SchemaIds } from '#services/platform/kafka/registry.ts';
 import type { ProvidedKafka } from '#services/platform/kafka-provider/provide.ts';
@@ -85,7 +84,8 @@ export async function writeBadInput(
     await send('users', [{ key: 'no such User', value: null }], 0);
     await send('registrations', [{ key: registrationKey, value: null }]);
     await send('inventory', [{ key: inventoryKey, value: null }]);
-    await untilApplied();
+    // Tables are fed beside the requests: what is asked at once may still be decided by what was there before.
+    await sleep(APPLIED_WITHIN_MS);
     await send('service-requests.scheduled', [
       ask(unregistered),
       ask(undevised),
@@ -131,11 +131,6 @@ function garbage(topic: TopicName, schemaIds: SchemaIds): Message[] {
     { key: null, value: Buffer.alloc(0) },
     ...(TABLE_TOPICS.includes(topic) ? [] : [{ key: KEY, value: null }]),
   ];
-}
-
-/** Tables are fed beside the requests: what is asked at once may still be decided by what was there before. */
-function untilApplied(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, APPLIED_WITHIN_MS));
 }
 
 function messageOf(

@@ -2,7 +2,7 @@ import { type Admin, Kafka, logLevel } from 'kafkajs';
 import { MdrError } from '#core/errors.ts';
 import type { Log } from '#services/platform/log.ts';
 
-export type { Admin, Kafka } from 'kafkajs';
+export { type Admin, CompressionTypes, type Kafka } from 'kafkajs';
 
 /** A broker that restarts is back within seconds; for a minute requests are repeated before the process gives up. */
 export const RETRIES_MAX = 40;
