@@ -9,6 +9,7 @@ import { joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed } from '#services/platform/kafka/intake.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
 import { awaitRun } from '#services/platform/run.ts';
+import { ScheduledPace } from '#services/platform/scheduled-pace.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
 import type { FinishedBatch } from './answers.ts';
 import { type LaneStart, type LaneState, PartitionFleet } from './partition-fleet.ts';
@@ -26,7 +27,7 @@ const SCHEDULED_LANE = 'device-requests.scheduled';
 const OPEN_PAUSE = 1 << 23;
 /** Some 600 requests, 2 ms of simulation: what is taken between two looks at the other lane. */
 const FETCH_PARTITION_BYTES_MAX = 64 * 1024;
-/** Answers not acknowledged beyond which the cells stand still: two batches a partition, which an answer waits behind. */
+/** Answers not acknowledged beyond which no scheduled request is taken: two batches a partition, which an answer waits behind. */
 const ANSWERS_PENDING_BYTES_MAX = 1024 * 1024;
 /** With nothing due, the clock is looked at again after this. */
 const IDLE_MS = 2;
@@ -40,6 +41,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const statistics = world.fleet.networks.map(() => statisticsOf(world));
   const fleets = new Map<number, PartitionFleet>();
   const paused = new Map<string, { topic: TopicName; partition: number }>();
+  const pace = new ScheduledPace(3);
   let isDraining = false;
 
   function createFleet(partition: number, committed: ReadonlyMap<TopicName, Committed>): PartitionFleet {
@@ -82,7 +84,13 @@ async function start(context: ServiceContext): Promise<RunningService> {
         paused.set(`${topic}/${partition}`, { topic, partition });
         return false;
       }
+      const beganMs = nowMs();
       setAside(fleet.take(mode, batches, fromOffset, nextOffset)).catch(fail);
+      // On a clock that is faster than real time everything on demand is late, by what the run is to find out.
+      if (mode === ON_DEMAND && run.clock.speed === 1) {
+        const lateMs = fleet.takeLateMsMax();
+        if (lateMs > 0) pace.noteOnDemand(lateMs);
+      } else if (mode === SCHEDULED) pace.spent(nowMs() - beganMs);
       return true;
     },
     committable: () =>
@@ -100,6 +108,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   // what an on-demand answer may wait behind.
   function isTooMuch(mode: number, fleet: PartitionFleet): boolean {
     if (mode === ON_DEMAND) return outbox.pendingBytes > PENDING_BYTES_MAX;
+    if (pace.heldMs() > 0) return true;
     return outbox.pendingBytes > ANSWERS_PENDING_BYTES_MAX || fleet.open > OPEN_PAUSE;
   }
 
@@ -115,10 +124,12 @@ async function start(context: ServiceContext): Promise<RunningService> {
   async function work(): Promise<void> {
     while (!isDraining) {
       let isIdle = true;
-      if (run.record.state !== 'PREPARED' && outbox.pendingBytes <= ANSWERS_PENDING_BYTES_MAX) {
+      if (run.record.state !== 'PREPARED' && outbox.pendingBytes <= PENDING_BYTES_MAX) {
         for (const [partition, fleet] of fleets) {
           if (outbox.isBehind('service-responses', partition)) continue;
+          const beganMs = nowMs();
           if (!fleet.run()) isIdle = false;
+          pace.spent(nowMs() - beganMs);
         }
       }
       if (paused.size > 0) resumePaused();
@@ -141,6 +152,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       exchanges: total(fleets, ({ exchanges }) => exchanges),
       answered: total(fleets, ({ answers }) => answers.answered),
       rows: total(fleets, ({ answers }) => answers.rows),
+      scheduledShare: pace.share,
       lag: group.lag(),
       occupancy: statistics.map(({ busy, queue }) => ({
         busyEdges: Array.from(busy.edges),

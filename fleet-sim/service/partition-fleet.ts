@@ -71,6 +71,7 @@ export class PartitionFleet {
   nowMs: number;
   late = 0;
   duplicates = 0;
+  #lateMsMax = 0;
   readonly answers: Answers;
   readonly #options: FleetOptions;
   readonly #originMs: number;
@@ -109,6 +110,13 @@ export class PartitionFleet {
       this.#cellAt[index] = this.#cells.length;
       this.#cells.push(new CellRunner(world, index, startMs, statistics, this.#pool, kindOfSrv, onAnswer));
     }
+  }
+
+  /** The longest that an on-demand request, taken since this was asked last, had been on its way: wall ms. */
+  takeLateMsMax(): number {
+    const lateMs = this.#lateMsMax;
+    this.#lateMsMax = 0;
+    return lateMs;
   }
 
   /** Requests that wait for an answer of their meter. */
@@ -245,6 +253,8 @@ export class PartitionFleet {
       pool.originator[8 * index + k] = buffer[request.originatorAt + k];
       pool.device[8 * index + k] = buffer[request.deviceAt + k];
     }
+    if (lane.mode === ON_DEMAND && quarantinedMs === 0)
+      this.#lateMsMax = Math.max(this.#lateMsMax, takenWallMs - request.dueWallMs);
     const atMs = request.receivedMs + quarantinedMs;
     if (atMs <= this.nowMs) this.late++;
     const cell = this.#cellOf(buffer, request.deviceAt, meter, request.srv);

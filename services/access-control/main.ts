@@ -3,7 +3,7 @@ import { FACTS } from '#core/access-control.ts';
 import { MODES, matrixJson } from '#core/matrix.ts';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
 import type { TopicName } from '#schemas/topics.ts';
-import { nowMs } from '#services/platform/clock.ts';
+import { nowMs, sleep } from '#services/platform/clock.ts';
 import { joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed, Taken } from '#services/platform/kafka/intake.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
@@ -11,11 +11,13 @@ import { joinBatches } from '#services/platform/kafka/record-batch.ts';
 import { LaneQueue } from '#services/platform/lane-queue.ts';
 import { createPool } from '#services/platform/pool.ts';
 import { awaitRun } from '#services/platform/run.ts';
+import { ScheduledPace } from '#services/platform/scheduled-pace.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
 import { feedTables, type TableFeed } from '#services/platform/table-feed.ts';
 import { followUsers } from '#services/platform/user-feed.ts';
-import { createMpanTable, type MpanTableHandle } from './mpan-table.ts';
-import type { UserRecord } from './users.ts';
+import { createMpanTable, MpanTable, type MpanTableHandle } from './mpan-table.ts';
+import { type AccessResult, AccessStep, stepSettings } from './step.ts';
+import { buildUserDirectory, type UserRecord } from './users.ts';
 import type { SharedUsers, Task, TaskResult } from './worker.ts';
 
 export const accessControl: Service = {
@@ -28,7 +30,7 @@ export const accessControl: Service = {
 const TOPICS = ['service-requests.scheduled', 'service-requests.on-demand'] as const;
 /** Lanes of a partition's work: changes of the tables before requests, on demand before scheduled. */
 const LANE = { tables: 0, onDemand: 1, scheduled: 2 } as const;
-/** Some 1,500 requests, 3 ms of a worker: what an on-demand request may find before it in each partition. */
+/** Some 1,500 requests, 3 ms of a worker: the least that is decided and sent at once. */
 const FETCH_PARTITION_BYTES_MAX = 160 * 1024;
 /** Fetches of one lane that wait for their turn; beyond it the lane is paused. */
 const WAITING_MAX = { [ON_DEMAND]: 16, [SCHEDULED]: 2 } as const;
@@ -44,6 +46,8 @@ type Lane = {
 type Partition = {
   partition: number;
   table: MpanTableHandle;
+  /** Changes of the table that wait or are under way: nothing else may look at it then but what takes turns with them. */
+  changes: number;
   mpans: number;
   bytes: number;
   queue: LaneQueue;
@@ -64,17 +68,29 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const partitions = new Map<number, Partition>();
   const paused = new Set<string>();
   const byFact = new Float64Array(FACTS.length);
+  const pace = new ScheduledPace(1);
   const checkPartitions = Array.from({ length: settings.partitions }, (_, partition) => partition);
   let duplicates = 0;
+  const step = new AccessStep(
+    stepSettings({
+      matrix: run.matrix,
+      convention: run.scenario.dayConvention,
+      partitions: settings.partitions,
+      schemaIds,
+    }),
+  );
   let users: SharedUsers = { version: 0, json: new SharedArrayBuffer(0) };
+  let directory = buildUserDirectory([], settings.partitions);
   const userFeed = await followUsers<UserRecord>(context, (records) => {
     users = share(records, users);
+    directory = buildUserDirectory(records, settings.partitions);
   });
 
   async function restore(partition: number, committed: ReadonlyMap<TopicName, Committed>): Promise<Partition> {
     const of: Partition = {
       partition,
       table: createMpanTable().handle,
+      changes: 0,
       mpans: 0,
       bytes: 0,
       queue: new LaneQueue(3, fail),
@@ -83,6 +99,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     };
     const apply = (topic: 'registrations' | 'inventory', batches: Buffer[]) =>
       new Promise<void>((resolve) => {
+        of.changes++;
         of.queue.push(LANE.tables, async () => {
           const joined = joinBatches(batches);
           const result = await pool.run({ kind: 'table', partition, topic, table: of.table, batches: joined }, [
@@ -90,6 +107,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
           ]);
           if (result.kind !== 'table') return;
           of.table = result.table;
+          of.changes--;
           of.mpans = result.mpans;
           of.bytes = result.bytes;
           await setAside(result.deadLetters);
@@ -108,37 +126,60 @@ async function start(context: ServiceContext): Promise<RunningService> {
     return of;
   }
 
-  async function decide(of: Partition, mode: number, batches: ArrayBuffer, fromOffset: number): Promise<void> {
-    const lane = of.lanes[mode];
+  async function decideScheduled(of: Partition, batches: ArrayBuffer, fromOffset: number): Promise<void> {
+    const lane = of.lanes[SCHEDULED];
+    const { partition, table } = of;
     const result = await pool.run(
-      {
-        kind: 'decide',
-        partition: of.partition,
-        mode,
-        table: of.table,
-        users,
-        batches,
-        fromOffset,
-        seen: lane.seen,
-        nowWallMs: nowMs(),
-      },
+      { kind: 'decide', partition, table, users, batches, fromOffset, seen: lane.seen, nowWallMs: nowMs() },
       [batches],
     );
-    if (result.kind !== 'decide' || partitions.get(of.partition) !== of) return;
-    lane.seen = result.seen;
-    result.counts.byFact.forEach((count, fact) => {
+    if (result.kind !== 'decide' || partitions.get(partition) !== of) return;
+    pace.spent(result.workMs);
+    const heldMs = pace.heldMs();
+    if (heldMs > 0) void sleep(heldMs).then(resumePaused);
+    send(lane, result);
+  }
+
+  /**
+   * By this thread, which takes less than it takes to hand them to another: they are few, and those find a worker busy
+   * with scheduled requests. Decisions only read the table.
+   */
+  function decideOnDemand(of: Partition, batches: readonly Buffer[], fromOffset: number): void {
+    const lane = of.lanes[ON_DEMAND];
+    const table = new MpanTable(of.table);
+    const { partition } = of;
+    const { seen } = lane;
+    const nowWallMs = nowMs();
+    const result = step.run({
+      partition,
+      mode: ON_DEMAND,
+      batches,
+      fromOffset,
+      seen,
+      nowWallMs,
+      table,
+      users: directory,
+    });
+    // On a clock that is faster than real time everything on demand is late, by what the run is to find out.
+    if (run.clock.speed === 1 && result.counts.lateMsMax > 0) pace.noteOnDemand(result.counts.lateMsMax);
+    send(lane, result);
+  }
+
+  function send(lane: Lane, { seen, counts, outputs, deadLetters, nextOffset }: AccessResult): void {
+    lane.seen = seen;
+    counts.byFact.forEach((count, fact) => {
       byFact[fact] += count;
     });
-    duplicates += result.counts.duplicates;
-    const sent: Promise<unknown>[] = result.outputs.map(({ topic, partition, batch, records }) =>
+    duplicates += counts.duplicates;
+    const sent: Promise<unknown>[] = outputs.map(({ topic, partition, batch, records }) =>
       outbox.send(topic, partition, new Uint8Array(batch), records),
     );
-    sent.push(setAside(result.deadLetters));
+    sent.push(setAside(deadLetters));
     // The next batch is decided while this one's outputs travel. They go to several partitions and may be acknowledged
     // before an earlier batch's are: what may be committed waits for both.
     lane.settled = Promise.all([lane.settled, ...sent]).then(() => {
-      lane.acknowledged = result.nextOffset;
-      lane.seenAcknowledged = result.seen;
+      lane.acknowledged = nextOffset;
+      lane.seenAcknowledged = seen;
       resumePaused();
     });
     lane.settled.catch(fail);
@@ -166,9 +207,15 @@ async function start(context: ServiceContext): Promise<RunningService> {
         paused.add(`${topic}/${partition}`);
         return false;
       }
-      const joined = joinBatches(batches);
       of.lanes[mode].next = nextOffset;
-      of.queue.push(laneOfMode(mode), () => decide(of, mode, joined, fromOffset));
+      if (mode === SCHEDULED) {
+        const joined = joinBatches(batches);
+        of.queue.push(LANE.scheduled, () => decideScheduled(of, joined, fromOffset));
+      } else if (of.changes === 0 && of.queue.waiting(LANE.onDemand) === 0) {
+        decideOnDemand(of, batches, fromOffset);
+      } else {
+        of.queue.push(LANE.onDemand, async () => decideOnDemand(of, batches, fromOffset));
+      }
       if (isTooMuch(of, mode)) {
         paused.add(`${topic}/${partition}`);
         group.pause(topic, partition);
@@ -190,7 +237,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
     if (of.queue.waiting(laneOfMode(mode)) >= WAITING_MAX[mode as 0 | 1]) return true;
     // On demand never waits for room that scheduled requests have taken: they have other lanes.
     if (mode === ON_DEMAND) return outbox.pendingBytes > 2 * PENDING_BYTES_MAX || checkPartitions.some(isCheckBehind);
-    return outbox.pendingBytes > PENDING_BYTES_MAX || outbox.isBehind() || of.queue.waiting(LANE.onDemand) > 0;
+    if (pace.heldMs() > 0 || of.queue.waiting(LANE.onDemand) > 0) return true;
+    return outbox.pendingBytes > PENDING_BYTES_MAX || outbox.isBehind();
   }
 
   function isCheckBehind(partition: number): boolean {
@@ -217,6 +265,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       tableBytes: total(partitions, ({ bytes }) => bytes),
       users: users.version,
       pendingBytes: outbox.pendingBytes,
+      scheduledShare: pace.share,
       decided: Object.fromEntries(FACTS.map(({ fact }, k) => [fact, byFact[k]]).filter(([, count]) => count !== 0)),
       duplicates,
       lag: group.lag(),

@@ -11,6 +11,7 @@ import { codeIndex, RESPONSE_SOURCE } from '#schemas/service-response.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
+import type { SchemaIds } from '#services/platform/kafka/registry.ts';
 import { type FinishedBatch, type Lane, StepOutput } from '#services/platform/step-output.ts';
 import { Decision } from './decision.ts';
 import type { MpanTable } from './mpan-table.ts';
@@ -56,7 +57,24 @@ export type AccessCounts = {
   duplicates: number;
   markers: number;
   releases: number;
+  /** The longest that a request has been on its way here, wall ms; 0 where there is none. */
+  lateMsMax: number;
 };
+
+/** What a step needs of what a service knows. */
+export function stepSettings({
+  schemaIds,
+  ...rest
+}: Omit<AccessStepSettings, 'schemaIds'> & { schemaIds: SchemaIds }): AccessStepSettings {
+  return {
+    ...rest,
+    schemaIds: {
+      serviceRequest: schemaIds['service-requests.scheduled'],
+      deviceRequest: schemaIds['device-requests.scheduled'],
+      serviceResponse: schemaIds['service-responses'],
+    },
+  };
+}
 
 /**
  * Access control on raw record batches. Nothing is allocated per record: a request is read where it stands, decided by
@@ -147,6 +165,8 @@ export class AccessStep {
       return;
     }
     const fact = decision.decide(reader);
+    const lateMs = this.#task.nowWallMs - reader.dueWallMs;
+    if (lateMs > this.#counts.lateMsMax) this.#counts.lateMsMax = lateMs;
     this.#counts.byFact[fact]++;
     if (fact !== FACT.accepted) this.#refuse(walk, fact);
     else if (this.#task.mode === SCHEDULED) this.#forwardWithKey(walk, this.#scheduledLane, decision.generation);
@@ -268,7 +288,7 @@ const answer: Answer = {
 };
 
 function newCounts(): AccessCounts {
-  return { byFact: new Array(FACTS.length).fill(0), duplicates: 0, markers: 0, releases: 0 };
+  return { byFact: new Array(FACTS.length).fill(0), duplicates: 0, markers: 0, releases: 0, lateMsMax: 0 };
 }
 
 const MPAN_DIGITS = 13;

@@ -1,12 +1,14 @@
 import { type MatrixFile, matrixFrom } from '#core/matrix.ts';
 import type { DayConvention } from '#core/settlement-day.ts';
+import { SCHEDULED } from '#core/trt-row.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
+import { nowMs } from '#services/platform/clock.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
-import { moved, workerDataOf } from '#services/platform/worker-data.ts';
+import { belowOthers, moved, workerDataOf } from '#services/platform/worker-data.ts';
 import { MpanTable, type MpanTableHandle } from './mpan-table.ts';
-import { type AccessResult, AccessStep } from './step.ts';
+import { type AccessResult, AccessStep, stepSettings } from './step.ts';
 import { applyMeteringPoint, applyRegistration } from './table-updates.ts';
 import { buildUserDirectory, type UserDirectory, type UserRecord } from './users.ts';
 
@@ -31,7 +33,6 @@ export type Task =
   | {
       kind: 'decide';
       partition: number;
-      mode: number;
       table: MpanTableHandle;
       users: SharedUsers;
       batches: ArrayBuffer;
@@ -41,24 +42,17 @@ export type Task =
     };
 export type TaskResult =
   | { kind: 'table'; table: MpanTableHandle; mpans: number; bytes: number; deadLetters: DeadLetter[] }
-  | ({ kind: 'decide' } & AccessResult);
+  | ({ kind: 'decide'; workMs: number } & AccessResult);
 
 const VALUE_BYTES_MAX = 256 * 1024;
 const data = workerDataOf<WorkerData>();
-const step = new AccessStep({
-  matrix: matrixFrom(data.matrix),
-  convention: data.convention,
-  partitions: data.partitions,
-  schemaIds: {
-    serviceRequest: data.schemaIds['service-requests.scheduled'],
-    deviceRequest: data.schemaIds['device-requests.scheduled'],
-    serviceResponse: data.schemaIds['service-responses'],
-  },
-});
+const step = new AccessStep(stepSettings({ ...data, matrix: matrixFrom(data.matrix) }));
 const walk = new BatchWalk('access-control');
 /** Tables by their records' memory: opening one takes a microsecond, but there is no need to. */
 const tables = new WeakMap<SharedArrayBuffer, MpanTable>();
 let directory: { version: number; users: UserDirectory } | undefined;
+
+belowOthers();
 
 /** One task of one partition; tasks of a partition come one after another, whichever thread has them. */
 export default function work(task: Task): TaskResult {
@@ -92,7 +86,8 @@ function applyUpdates({ partition, topic, table: handle, batches }: Extract<Task
 }
 
 function decide(task: Extract<Task, { kind: 'decide' }>): TaskResult {
-  const { partition, mode, fromOffset, seen, nowWallMs } = task;
+  const beganMs = nowMs();
+  const { partition, fromOffset, seen, nowWallMs } = task;
   let table = tables.get(task.table.records);
   if (table === undefined || table.handle.overflow !== task.table.overflow) {
     table = new MpanTable(task.table);
@@ -100,7 +95,7 @@ function decide(task: Extract<Task, { kind: 'decide' }>): TaskResult {
   }
   const result = step.run({
     partition,
-    mode,
+    mode: SCHEDULED,
     batches: [new Uint8Array(task.batches)],
     fromOffset,
     seen,
@@ -110,7 +105,7 @@ function decide(task: Extract<Task, { kind: 'decide' }>): TaskResult {
   });
   const { outputs } = result;
   return moved(
-    { kind: 'decide', ...result },
+    { kind: 'decide', workMs: nowMs() - beganMs, ...result },
     outputs.map(({ batch }) => batch),
   );
 }
