@@ -37,7 +37,18 @@ export type Readings = {
 export type ReadVariant = ScheduledVariant | '4.1.1';
 
 /** Wh and varh: of the period that ends at `timeMs`, or of the register at that instant, as the service has it. */
-export type Reading = { timeMs: number; activeWh: number; reactiveVarh?: number; touWh?: readonly number[] };
+export type Reading = {
+  timeMs: number;
+  activeWh: number;
+  reactiveVarh?: number;
+  /** By register of the tariff. */
+  touWh?: readonly number[];
+  /** By block of the tariff, and in it by register. */
+  blockWh?: readonly (readonly number[])[];
+  /** Active import of the second element of a twin element meter. */
+  secondaryWh?: number;
+  secondaryTouWh?: readonly number[];
+};
 
 /** One line of `mdr ask --json`. */
 export type AnswerRow = {
