@@ -3,7 +3,6 @@ import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Fault, formatFault, MdrError } from '#core/errors.ts';
 import { parseDeviceId } from '#core/identifiers.ts';
-import { addDevice, createKeyFolder } from '#services/gateway/pki/key-folder.ts';
 import { pkiDirectory } from '#services/gateway/pki/places.ts';
 import { readWorld, type World } from '#services/gateway/world.ts';
 import { nowMs } from '#services/platform/clock.ts';
@@ -56,6 +55,7 @@ export async function run(argv: string[]): Promise<number> {
     seed: seed ?? world.seed,
     users: world.users.map(({ name, eui, roles }) => ({ name, eui, roles: Object.keys(roles) })),
   };
+  const { createKeyFolder } = await keyFolder();
   await createKeyFolder(directory, pki, nowMs(), values.overwrite);
   process.stdout.write(
     `Keys of seed ${pki.seed} are in ${shown(directory)}: a CA, a server, the DCC and ${pki.users.length} Users\n`,
@@ -65,6 +65,8 @@ export async function run(argv: string[]): Promise<number> {
   return 0;
 }
 
+// Loaded when it is needed: the library behind it takes longer than all else, and `mdr --help` reads every command.
+const keyFolder = () => import('#services/gateway/pki/key-folder.ts');
 const EXAMPLE_WORLD = new URL('../docs/using/examples/world.yaml', import.meta.url);
 const SEED_MAX = 4_294_967_295;
 
@@ -74,6 +76,7 @@ async function addDevices(directory: string, euis: readonly string[]): Promise<n
     .map((eui) => ({ path: 'EUI', value: eui, expected: 'an EUI-64 as 00-DB-12-34-56-78-90-A0' }));
   if (euis.length === 0) faults.push({ path: 'EUI', expected: 'at least one device' });
   if (faults.length > 0) throw new MdrError('USAGE', 'mdr pki device cannot be run so', faults);
+  const { addDevice } = await keyFolder();
   for (const eui of euis) {
     const file = await addDevice(directory, parseDeviceId(eui) as string, nowMs());
     process.stdout.write(`${shown(file)}\n`);

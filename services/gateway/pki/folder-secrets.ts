@@ -5,7 +5,7 @@ import { MdrError } from '#core/errors.ts';
 import { type DeviceId, parseDeviceId } from '#core/identifiers.ts';
 import { refuseGbcs } from '../gbcs/byte-reader.ts';
 import type { SharedSecrets } from '../gbcs/shared-secrets.ts';
-import { readPki } from './key-folder.ts';
+import { readPki } from './pki-file.ts';
 import { deviceKeys } from './seed-keys.ts';
 
 /**

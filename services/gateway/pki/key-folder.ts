@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { MdrError } from '#core/errors.ts';
@@ -15,6 +15,7 @@ import {
   serverCertificate,
   type Validity,
 } from './certificate.ts';
+import { type Pki, readPki } from './pki-file.ts';
 import { deviceKeys, type KeyPair, keyPair, userKeys } from './seed-keys.ts';
 
 /*
@@ -24,9 +25,6 @@ import { deviceKeys, type KeyPair, keyPair, userKeys } from './seed-keys.ts';
  * parties/EUI/USE.pem, USE.key   of every User, and of the DCC under its access control broker's EUI
  * devices/EUI.pem, EUI.key       of the devices asked for
  */
-
-/** What a folder is made of. */
-export type Pki = { seed: number; users: readonly Party[] };
 
 /** Certificates begin a day early, for machines whose clocks are behind, and last ten years, as those of GBCS do. */
 const EARLY_MS = DAY_MS;
@@ -74,17 +72,6 @@ export async function addDevice(directory: string, device: DeviceId, nowMs: numb
     await writePair(join(directory, 'devices', device), keys, certificate);
     return join(directory, 'devices', `${device}.pem`);
   });
-}
-
-/** Reads pki.json. Throws INPUT_UNREADABLE where the folder is none of these. */
-export function readPki(directory: string): Pki {
-  const file = join(directory, 'pki.json');
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Pki;
-  } catch (error) {
-    const expected = `a folder of keys as 'mdr pki' makes it (${(error as NodeJS.ErrnoException).code ?? 'no JSON'})`;
-    throw new MdrError('INPUT_UNREADABLE', `${directory} holds no keys`, [{ file, expected }]);
-  }
 }
 
 function refuseUnless(isAllowed: boolean, directory: string): void {

@@ -12,7 +12,7 @@ export const SECRETS_MAX = 65_536;
 const PARTIES_MAX = 4_096;
 
 /** Shared secrets of the test PKI's devices with anyone, made from the device's private key as they are asked for. */
-export function seedSecrets(seed: number): SharedSecrets {
+export function seedSecrets(seed: number, secretsMax = SECRETS_MAX): SharedSecrets {
   const secrets = new Map<string, Uint8Array>();
   const publicKeys = new Map<DeviceId, KeyObject>();
   // The MAC and the encryption of one message ask for two parties of the same device.
@@ -22,7 +22,7 @@ export function seedSecrets(seed: number): SharedSecrets {
     const publicKey = keep(publicKeys, PARTIES_MAX, party, () => keyPair(seed, 'key-agreement', party).publicKey);
     return diffieHellman({ privateKey: last.privateKey, publicKey });
   };
-  return (device, party) => keep(secrets, SECRETS_MAX, device + party, () => agree(device, party));
+  return (device, party) => keep(secrets, secretsMax, device + party, () => agree(device, party));
 }
 
 /** Of a full map the oldest entry goes first. */
