@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DCC_ACCESS_CONTROL_BROKER } from '#core/identifiers.ts';
 import { DEFAULT_MATRIX } from '#core/matrix.ts';
@@ -13,6 +14,7 @@ import { openDesk } from './desk.ts';
 import { type DuisRequest, parseDuisRequest } from './duis-request.ts';
 import { duisResponse } from './duis-response.ts';
 import { decodeMessage } from './gbcs/message.ts';
+import { anyAnswer, anyParty, respond as respondTo } from './gbcs/test/any-message.ts';
 import { gbcsResponse } from './mmc-response.ts';
 import { seedSecrets } from './pki/seed-secrets.ts';
 import { requestText, windowText } from './request-text.ts';
@@ -164,10 +166,15 @@ describe.skipIf(!canValidate)('the schemas hold', () => {
     expect(faultsOf('DUIS_Schema_V5.4.xsd', responses)).toBe('');
   });
 
-  test('for what parsing the payload of a SMETS2 answer would give', () => {
+  test('for what parsing payloads gives, of any read, single and twin element, success and error', () => {
     const messages = REQUESTS.map(([, request]) => answered(request).read).filter((read) => read !== undefined);
+    const secrets = seedSecrets(1);
+    for (const [answer, party] of fc.sample(fc.tuple(anyAnswer, anyParty), { numRuns: 100, seed: 1 })) {
+      const message = decodeMessage(respondTo(answer, party, secrets).bytes, secrets);
+      if (message.kind === 'response') messages.push(message);
+    }
     const documents = messages.map((message) => renderXml(gbcsResponse(message)));
-    expect(documents.length).toBeGreaterThan(8);
+    expect(documents.length).toBeGreaterThan(108);
     expect(faultsOf('MMC_Schema_V5.4.xsd', documents)).toBe('');
   });
 

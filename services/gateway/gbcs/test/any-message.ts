@@ -25,7 +25,7 @@ export const anyParty = fc.oneof(
 
 /** What a meter answers to one of the seven reads: its error as null, else as many rows as the read may have. */
 export const anyAnswer = fc.constantFrom(...SRVS_READ).chain((srv) => {
-  const { kind, row, twinRow, protection } = USE_CASES[srv];
+  const { kind, row, twinRow } = USE_CASES[srv];
   const isTou = row.columns.includes('tou');
   return fc.boolean().chain((isTwin) => {
     const reading: fc.Arbitrary<Reading> = fc
@@ -44,9 +44,7 @@ export const anyAnswer = fc.constantFrom(...SRVS_READ).chain((srv) => {
         ...(isTou ? { touWh: values.touWh } : {}),
       }));
     const rows =
-      kind === 'registers'
-        ? reading.map((one) => [one])
-        : fc.array(reading, { maxLength: protection === undefined ? 60 : 31 });
+      kind === 'registers' ? reading.map((one) => [one]) : fc.array(reading, { maxLength: kind === 'days' ? 31 : 60 });
     return fc.record({ srv: fc.constant(srv), rows: fc.option(rows, { nil: null, freq: 8 }) });
   });
 });
