@@ -84,7 +84,7 @@ function refuseUnless(isAllowed: boolean, directory: string): void {
 async function writeKeys(directory: string, { seed, users }: Pki, nowMs: number): Promise<void> {
   const validity = validityFrom(nowMs);
   const ca = keyPair(seed, 'ca', '');
-  const certificate = await caCertificate(`mdr-stream test CA, seed ${seed}`, ca.privateKey, validity);
+  const certificate = await caCertificate(`mdr-stream test CA seed ${seed}`, ca.privateKey, validity);
   const issuer = { certificate, privateKey: ca.privateKey };
   await writePair(join(directory, 'ca'), ca, certificate);
   const server = keyPair(seed, 'server', HOSTS.dns[0]);
