@@ -14,6 +14,8 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   topics: () => import('./topics.ts'),
   kafka: () => import('./kafka.ts'),
   audit: () => import('./audit.ts'),
+  pki: () => import('./pki.ts'),
+  decode: () => import('./decode.ts'),
 };
 const FAULTS_SHOWN_MAX = 50;
 

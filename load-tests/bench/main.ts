@@ -1,4 +1,5 @@
 import { accessControl } from './access-control.ts';
+import { gbcs } from './gbcs.ts';
 import { measureJoin } from './join.ts';
 import { runAccessControl } from './join-ours.ts';
 import { type Measurement, progress } from './measure.ts';
@@ -14,6 +15,7 @@ const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
   'plan-linear': planLinear,
   'access-control': accessControl,
   'meter-reads': meterReads,
+  gbcs,
   join: () => measureJoin(runAccessControl),
   'gb-day': gbDay,
   restore,

@@ -10,7 +10,7 @@ import {
   serviceReferenceOf,
 } from './duis-request.ts';
 import { DUIS_NAMESPACE } from './element-sequence.ts';
-import { gbcsResponse, headerAndBody, MMC_NAMESPACE } from './mmc-response.ts';
+import { headerAndBody, MMC_NAMESPACE } from './mmc-response.ts';
 import type { WorldDevice } from './world.ts';
 import type { AssumedCodes } from './world-schema.ts';
 import { comment, element, renderXml, type XmlNode } from './xml-writer.ts';
@@ -75,17 +75,11 @@ function references(srv: string): XmlNode[] {
   return [element('sr:ServiceReference', serviceReferenceOf(srv)), element('sr:ServiceReferenceVariant', srv)];
 }
 
-/**
- * A SMETS1 answer carries its readings in the clear. A SMETS2 answer carries them in a GBCS payload, which is not made
- * here: the payload is left out, as the schema allows, and what parsing it would give stands beside it as a comment.
- */
+/** A SMETS1 answer carries its readings in the clear, a SMETS2 answer the meter's message as it is. */
 function readingsBody(request: DuisRequest, readings: Readings): XmlNode[] {
-  if (readings.generation === 'SMETS2') {
-    const document = renderXml(gbcsResponse(request.requestId, readings));
-    return [
-      responseMessage(request),
-      comment(`The meter's answer, as parsing the GBCSPayload would give it (none is made here):\n${document}`),
-    ];
+  if (readings.gbcsPayload !== undefined) {
+    const payload = Buffer.from(readings.gbcsPayload).toString('base64');
+    return [responseMessage(request, element('sr:GBCSPayload', payload))];
   }
   const signed = [
     element('sr:SMETS1Response', headerAndBody('sr', request.requestId, readings)),
