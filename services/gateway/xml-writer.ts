@@ -1,14 +1,17 @@
 /** A document to be written: elements with text or children, and comments. */
-export type XmlNode =
-  | { name: string; attributes: Readonly<Record<string, string>>; content: string | readonly XmlNode[] }
-  | { comment: string };
+export type XmlNode = ElementNode | { comment: string };
+export type ElementNode = {
+  name: string;
+  attributes: Readonly<Record<string, string>>;
+  content: string | readonly XmlNode[];
+};
 
 /** An element. Undefined children are left out. */
 export function element(
   name: string,
   content: string | readonly (XmlNode | undefined)[] = [],
   attributes: Readonly<Record<string, string>> = {},
-): XmlNode {
+): ElementNode {
   return {
     name,
     attributes,
@@ -21,13 +24,20 @@ export function comment(text: string): XmlNode {
   return { comment: text };
 }
 
+/** The node as XML without white space, comments or a declaration: the form that is signed. */
+export function renderCompactXml(node: XmlNode): string {
+  if ('comment' in node) return '';
+  const content =
+    typeof node.content === 'string' ? escapeXml(node.content) : node.content.map(renderCompactXml).join('');
+  return content === '' ? `<${startOf(node)}/>` : `<${startOf(node)}>${content}</${node.name}>`;
+}
+
 /** The node as indented XML, without a declaration. */
 export function renderXml(node: XmlNode, indent = ''): string {
   if ('comment' in node) {
     return `${indent}<!-- ${allowed(node.comment).replaceAll('--', '- -').replaceAll('--', '- -').replace(/-$/, '- ')} -->\n`;
   }
-  const attributes = Object.entries(node.attributes).map(([name, value]) => ` ${name}="${escapeXml(value)}"`);
-  const open = `${indent}<${node.name}${attributes.join('')}`;
+  const open = `${indent}<${startOf(node)}`;
   if (node.content.length === 0) {
     return `${open}/>\n`;
   }
@@ -36,6 +46,15 @@ export function renderXml(node: XmlNode, indent = ''): string {
   }
   const inside = node.content.map((child) => renderXml(child, `${indent}  `)).join('');
   return `${open}>\n${inside}${indent}</${node.name}>\n`;
+}
+
+function startOf({ name, attributes }: ElementNode): string {
+  return (
+    name +
+    Object.entries(attributes)
+      .map(([key, value]) => ` ${key}="${escapeXml(value)}"`)
+      .join('')
+  );
 }
 
 function escapeXml(text: string): string {
