@@ -1,24 +1,40 @@
-import type { XmlAttribute, XmlDocument, XmlElement, XmlInstruction } from './xml-reader.ts';
+import type { XmlAttribute, XmlInstruction } from './xml-reader.ts';
+
+/** What the canonical form of an element is made of: one that was read, or one that is to be written. */
+export type CanonicalElement = {
+  name: string;
+  prefix: string;
+  uri: string;
+  attributes: readonly XmlAttribute[];
+  /** The namespaces that it declares, by prefix. */
+  namespaces: Readonly<Record<string, string>>;
+  content: readonly (CanonicalElement | XmlInstruction | string)[];
+};
+export type CanonicalDocument = {
+  root: CanonicalElement;
+  before: readonly XmlInstruction[];
+  after: readonly XmlInstruction[];
+};
 
 /**
  * Canonical XML 1.0 of a whole document, or the exclusive form of it, without comments, and without one element if so
  * asked (the enveloped-signature transform). [W3C REC-xml-c14n-20010315, REC-xml-exc-c14n-20020718]
  */
-export function canonicalDocument(document: XmlDocument, exclusive: boolean, without?: XmlElement): string {
+export function canonicalDocument(document: CanonicalDocument, exclusive: boolean, without?: CanonicalElement): string {
   const before = document.before.map((one) => `${instruction(one)}\n`);
   const after = document.after.map((one) => `\n${instruction(one)}`);
   return before.join('') + writeElement(document.root, undefined, exclusive, without) + after.join('');
 }
 
 /** The exclusive canonical form, without comments, of an element that may stand anywhere. */
-export function canonicalElement(element: XmlElement): string {
+export function canonicalElement(element: CanonicalElement): string {
   return writeElement(element, undefined, true, undefined);
 }
 
 /** The namespace declarations written so far, the nearest first. */
 type Scope = { prefix: string; uri: string; outer: Scope } | undefined;
 
-function writeElement(element: XmlElement, outer: Scope, exclusive: boolean, without?: XmlElement): string {
+function writeElement(element: CanonicalElement, outer: Scope, exclusive: boolean, without?: CanonicalElement): string {
   let scope = outer;
   let text = `<${element.name}`;
   for (const [prefix, uri] of declarationsOf(element, outer, exclusive)) {
@@ -38,7 +54,7 @@ function writeElement(element: XmlElement, outer: Scope, exclusive: boolean, wit
 }
 
 /** Declarations to write at an element, by prefix: its own, or in the exclusive form those that it makes use of. */
-function declarationsOf(element: XmlElement, scope: Scope, exclusive: boolean): [prefix: string, uri: string][] {
+function declarationsOf(element: CanonicalElement, scope: Scope, exclusive: boolean): [prefix: string, uri: string][] {
   const needed = exclusive ? [...namespacesUsed(element)] : Object.entries(element.namespaces);
   const missing = needed.filter(
     ([prefix, uri]) => prefix !== 'xml' && prefix !== 'xmlns' && uriIn(scope, prefix) !== uri,
@@ -46,7 +62,7 @@ function declarationsOf(element: XmlElement, scope: Scope, exclusive: boolean): 
   return missing.length < 2 ? missing : missing.sort(([a], [b]) => compareUtf8(a, b));
 }
 
-function namespacesUsed({ prefix, uri, attributes }: XmlElement): Map<string, string> {
+function namespacesUsed({ prefix, uri, attributes }: CanonicalElement): Map<string, string> {
   const used = new Map([[prefix, uri]]);
   for (const attribute of attributes) {
     if (attribute.prefix !== '') used.set(attribute.prefix, attribute.uri);

@@ -1,8 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_MATRIX } from '#core/matrix.ts';
 import { parseInstant } from '#core/settlement-day.ts';
@@ -11,6 +7,7 @@ import { openDesk } from './desk.ts';
 import { type DuisRequest, parseDuisRequest } from './duis-request.ts';
 import { duisResponse } from './duis-response.ts';
 import { requestText, windowText } from './request-text.ts';
+import { canValidate, schemaFaults } from './test/schema-faults.ts';
 import { readWorld } from './world.ts';
 
 const EXAMPLES = new URL('../../docs/using/examples/', import.meta.url);
@@ -89,39 +86,23 @@ test('a quarantined request is told by an alert that names it', () => {
   expect(response).toMatch(/<sr:ADUserThresholdBreach>\s*<sr:RequestID>90-B3-D5-1F-30-01-00-00:00-DB/);
 });
 
-const XSD = fileURLToPath(new URL('../../../shared/duis/xsd/', import.meta.url));
-const LINT = spawnSync('xmllint', ['--version']).error === undefined;
-const canValidate = existsSync(XSD) && LINT;
-if (!canValidate) process.stderr.write(`skipped: validation of responses, ${LINT ? `no ${XSD}` : 'no xmllint'}\n`);
 describe.skipIf(!canValidate)('the schemas hold', () => {
-  function faultsOf(schema: string, documents: readonly string[]): string {
-    const folder = mkdtempSync(join(tmpdir(), 'mdr-response-'));
-    const files = documents.map((document, at) => {
-      const file = join(folder, `${at}.xml`);
-      writeFileSync(file, document);
-      return file;
-    });
-    const lint = spawnSync('xmllint', ['--noout', '--nonet', '--huge', '--schema', join(XSD, schema), ...files]);
-    rmSync(folder, { recursive: true });
-    return lint.status === 0 ? '' : String(lint.stderr);
-  }
-
   test('for every kind of Response', () => {
     const responses = REQUESTS.map(([, request]) => respond(request));
     responses.push(respond(log('4.8.1', 'ReadActiveImportProfileData', S2), QUARANTINING));
-    expect(faultsOf('DUIS_Schema_V5.4.xsd', responses)).toBe('');
+    expect(schemaFaults('DUIS', responses)).toBe('');
   });
 
   test('for what parsing the payload of a SMETS2 answer would give', () => {
     const documents = REQUESTS.map(([, request]) => mmcOf(respond(request))).filter((text) => text !== undefined);
     expect(documents.length).toBeGreaterThan(8);
-    expect(faultsOf('MMC_Schema_V5.4.xsd', documents)).toBe('');
+    expect(schemaFaults('MMC', documents)).toBe('');
   });
 
   test('for our own example requests', () => {
     const examples = readdirSync(EXAMPLES).filter((file) => file.endsWith('.xml'));
     const texts = examples.map((file) => readFileSync(new URL(file, EXAMPLES), 'utf8'));
-    expect(faultsOf('DUIS_Schema_V5.4.xsd', texts)).toBe('');
+    expect(schemaFaults('DUIS', texts)).toBe('');
   });
 
   const published = new URL('../../../shared/duis/requests/', import.meta.url);
@@ -135,7 +116,7 @@ describe.skipIf(!canValidate)('the schemas hold', () => {
     for (const { file, answer } of answers)
       expect([file, answer.code]).toEqual([file, file.startsWith('GCS17') ? 'E11' : 'I0']);
     const responses = answers.map(({ request, answer }) => duisResponse(request, answer, AT, WORLD.codes));
-    expect(faultsOf('DUIS_Schema_V5.4.xsd', responses)).toBe('');
+    expect(schemaFaults('DUIS', responses)).toBe('');
   });
 });
 

@@ -4,8 +4,8 @@ import { canonicalDocument, canonicalElement } from './canonical-xml.ts';
 import type { CertificateLookup, CertificateReference } from './certificate-directory.ts';
 import { bytesOf, CERTIFICATE, SERIAL_NUMBER, stringOf } from './duis-types.ts';
 import { type ElementSchema, type ElementSequence, sequenceOf, textOf } from './element-sequence.ts';
-import { readXmlBytes, refuseXml, type XmlDocument, type XmlElement, type XmlLimits } from './xml-reader.ts';
-import { type ElementNode, element, renderCompactXml, type XmlNode } from './xml-writer.ts';
+import { refuseXml, type XmlDocument, type XmlElement } from './xml-reader.ts';
+import { type ElementNode, element, writtenElement, type XmlNode } from './xml-writer.ts';
 
 /** Why a signature of the right form is not accepted. The answer to each is E1. */
 export const SIGNATURE_FAULTS = {
@@ -52,9 +52,9 @@ export type Signer = { privateKey: KeyObject; issuerName: string; serialNumber: 
  */
 export function signElement(unsigned: ElementNode, signer: Signer, form: 'inclusive' | 'exclusive'): ElementNode {
   const exclusive = form === 'exclusive';
-  const digest = sha256(canonicalDocument(readBack(unsigned), exclusive)).toString('base64');
-  const signedInfo = signedInfoOf(digest, exclusive);
-  const canonical = canonicalElement(readBack({ ...signedInfo, attributes: DECLARES_DS }).root);
+  const document = { root: writtenElement(unsigned), before: [], after: [] };
+  const signedInfo = signedInfoOf(sha256(canonicalDocument(document, exclusive)).toString('base64'), exclusive);
+  const canonical = canonicalElement(writtenElement(signedInfo, { ds: DSIG_NAMESPACE }));
   const value = sign('sha256', Buffer.from(canonical), rawEcdsa(signer.privateKey)).toString('base64');
   const signature = element(
     'ds:Signature',
@@ -189,20 +189,6 @@ function keyInfoOf({ issuerName, serialNumber }: Signer): ElementNode {
       ]),
     ]),
   ]);
-}
-
-/** What we write is bounded by what meters keep: 19,056 half-hours are 95,280 elements. */
-const OWN_LIMITS: XmlLimits = {
-  bytesMax: 16_777_216,
-  depthMax: 32,
-  elementsMax: 200_000,
-  attributesPerElementMax: 32,
-  textCharactersMax: 1_048_576,
-};
-
-/** What is signed is what a reader finds in the bytes. */
-function readBack(node: ElementNode): XmlDocument {
-  return readXmlBytes('response', undefined, Buffer.from(renderCompactXml(node)), OWN_LIMITS);
 }
 
 function sha256(text: string): Buffer {
