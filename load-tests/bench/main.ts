@@ -8,6 +8,7 @@ import { onDemandLatency } from './on-demand.ts';
 import { planGbDay, planLinear } from './plan-day.ts';
 import { restore } from './restore.ts';
 import { gbDay } from './stream-day.ts';
+import { xml } from './xml.ts';
 
 /** One entry a claim of docs/performance.md. */
 const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
@@ -20,6 +21,7 @@ const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
   'gb-day': gbDay,
   restore,
   'on-demand': onDemandLatency,
+  xml,
 };
 
 const names = process.argv.slice(2);

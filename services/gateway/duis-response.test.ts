@@ -1,8 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DCC_ACCESS_CONTROL_BROKER } from '#core/identifiers.ts';
@@ -18,6 +14,7 @@ import { anyAnswer, anyParty, respond as respondTo } from './gbcs/test/any-messa
 import { gbcsResponse } from './mmc-response.ts';
 import { seedSecrets } from './pki/seed-secrets.ts';
 import { requestText, windowText } from './request-text.ts';
+import { canValidate, schemaFaults } from './test/schema-faults.ts';
 import { readWorld } from './world.ts';
 import { renderXml } from './xml-writer.ts';
 
@@ -143,27 +140,11 @@ test('a quarantined request is told by an alert that names it', () => {
   expect(response).toMatch(/<sr:ADUserThresholdBreach>\s*<sr:RequestID>90-B3-D5-1F-30-01-00-00:00-DB/);
 });
 
-const XSD = fileURLToPath(new URL('../../../shared/duis/xsd/', import.meta.url));
-const LINT = spawnSync('xmllint', ['--version']).error === undefined;
-const canValidate = existsSync(XSD) && LINT;
-if (!canValidate) process.stderr.write(`skipped: validation of responses, ${LINT ? `no ${XSD}` : 'no xmllint'}\n`);
 describe.skipIf(!canValidate)('the schemas hold', () => {
-  function faultsOf(schema: string, documents: readonly string[]): string {
-    const folder = mkdtempSync(join(tmpdir(), 'mdr-response-'));
-    const files = documents.map((document, at) => {
-      const file = join(folder, `${at}.xml`);
-      writeFileSync(file, document);
-      return file;
-    });
-    const lint = spawnSync('xmllint', ['--noout', '--nonet', '--huge', '--schema', join(XSD, schema), ...files]);
-    rmSync(folder, { recursive: true });
-    return lint.status === 0 ? '' : String(lint.stderr);
-  }
-
   test('for every kind of Response', () => {
     const responses = REQUESTS.map(([, request]) => respond(request));
     responses.push(respond(log('4.8.1', 'ReadActiveImportProfileData', S2), QUARANTINING));
-    expect(faultsOf('DUIS_Schema_V5.4.xsd', responses)).toBe('');
+    expect(schemaFaults('DUIS', responses)).toBe('');
   });
 
   test('for what parsing payloads gives, of any read, single and twin element, success and error', () => {
@@ -175,13 +156,13 @@ describe.skipIf(!canValidate)('the schemas hold', () => {
     }
     const documents = messages.map((message) => renderXml(gbcsResponse(message)));
     expect(documents.length).toBeGreaterThan(108);
-    expect(faultsOf('MMC_Schema_V5.4.xsd', documents)).toBe('');
+    expect(schemaFaults('MMC', documents)).toBe('');
   });
 
   test('for our own example requests', () => {
     const examples = readdirSync(EXAMPLES).filter((file) => file.endsWith('.xml'));
     const texts = examples.map((file) => readFileSync(new URL(file, EXAMPLES), 'utf8'));
-    expect(faultsOf('DUIS_Schema_V5.4.xsd', texts)).toBe('');
+    expect(schemaFaults('DUIS', texts)).toBe('');
   });
 
   const published = new URL('../../../shared/duis/requests/', import.meta.url);
@@ -195,6 +176,6 @@ describe.skipIf(!canValidate)('the schemas hold', () => {
     for (const { file, answer } of answers)
       expect([file, answer.code]).toEqual([file, file.startsWith('GCS17') ? 'E11' : 'I0']);
     const responses = answers.map(({ request, answer }) => duisResponse(request, answer, AT, WORLD.codes));
-    expect(faultsOf('DUIS_Schema_V5.4.xsd', responses)).toBe('');
+    expect(schemaFaults('DUIS', responses)).toBe('');
   });
 });
