@@ -77,8 +77,8 @@ const RETURN = 13;
 const HYPHEN = 45;
 const COLUMNS = CSV_COLUMNS.length;
 const MPAN_DIGITS = 13;
-/** Fewer than 2^53. */
-const SEQUENCE_DIGITS_MAX = 15;
+/** Of the largest that a double tells from its neighbours. */
+const SEQUENCE_DIGITS_MAX = 16;
 const FIELD_SHOWN_MAX = 40;
 
 // Where the fields of the row being read begin and end.
@@ -109,7 +109,7 @@ function mpanAt(bytes: Buffer, column: number): number {
 function sequenceAt(bytes: Buffer, column: number): number {
   const length = until[column] - from[column];
   const sequence = length > SEQUENCE_DIGITS_MAX ? -1 : digitsAt(bytes, from[column], length);
-  return sequence >= 1 ? sequence : -1;
+  return sequence >= 1 && sequence <= Number.MAX_SAFE_INTEGER ? sequence : -1;
 }
 
 function appoint(
@@ -163,7 +163,7 @@ function wrong(bytes: Buffer, column: number, expected: string, line: number, to
 
 function nameFault(bytes: Buffer, isWhole: boolean, column: number, isMpan: boolean): string {
   if (!isWhole) return `expected ${COLUMNS} fields: ${CSV_COLUMNS.join(',')}`;
-  const expected = isMpan ? '13 digits, the first not 0' : 'a whole number from 1 on, of at most 15 digits';
+  const expected = isMpan ? '13 digits, the first not 0' : `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`;
   return `${isMpan ? 'mpan' : 'sequence'} is ${JSON.stringify(textOf(bytes, column))}, expected ${expected}`;
 }
 

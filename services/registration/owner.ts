@@ -9,6 +9,7 @@ import type { FinishedBatch } from '#services/platform/step-output.ts';
 import { feedTables, type TableFeed } from '#services/platform/table-feed.ts';
 import { type AppointmentTableHandle, createAppointmentTable } from './appointment-table.ts';
 import type { ChangeCounts } from './change-step.ts';
+import { saidUntil } from './said-outcomes.ts';
 import type { Task, TaskResult } from './worker.ts';
 
 const CHANGES = 'registration-changes';
@@ -135,6 +136,7 @@ export function createOwner({ context, pool, fleet }: OwnerOptions): Owner {
 
   async function restore(of: Partition): Promise<void> {
     of.state = 'restoring';
+    of.acknowledged = Math.max(of.acknowledged, await saidUntil(context, of.partition));
     const apply = ({ batches }: { batches: Buffer[] }) => follow(of, batches);
     const feed = await feedTables(kafka, settings.prefix, ['registrations'], of.partition, apply, fail);
     of.feed = feed;
@@ -192,15 +194,18 @@ export function createOwner({ context, pool, fleet }: OwnerOptions): Owner {
       of?.queue.close();
       void of?.feed?.stop();
     },
-    take({ partition, batches, fromOffset }) {
+    take({ partition, batches, fromOffset, nextOffset }) {
       const of = partitions.get(partition) as Partition;
       if (isTooMuch(of)) {
         paused.add(partition);
         if (of.state === 'filled') restore(of).catch(fail);
         return false;
       }
+      // Said already: the commit that tells so had not been made.
+      if (nextOffset <= of.acknowledged) return true;
       const joined = joinBatches(batches);
-      of.queue.push(LANE.changes, () => decide(of, joined, fromOffset));
+      const from = Math.max(fromOffset, of.acknowledged);
+      of.queue.push(LANE.changes, () => decide(of, joined, from));
       return true;
     },
     committable: () =>
