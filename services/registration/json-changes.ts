@@ -69,7 +69,9 @@ function parseRow(row: unknown, line: number, to: ChangeParser) {
   const faults = [
     ...unknownIn(others),
     ...(mpan === undefined ? [`mpan is ${shown(mpanText)}, expected 13 digits, the first not 0`] : []),
-    ...(isSequence ? [] : [`sequence is ${shown(sequence)}, expected a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`]),
+    ...(isSequence
+      ? []
+      : [`sequence is ${shown(sequence)}, expected a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`]),
     ...(removed === undefined || removed === true ? [] : [`removed is ${shown(removed)}, expected true or nothing`]),
     ...shapeFaults(appointments, removed),
   ];
