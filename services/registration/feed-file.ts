@@ -191,7 +191,10 @@ class FileFeed {
     const { parsed, refused, counts } = await decided;
     const summary = this.#summary;
     const rows = linesSetAside(parsed.bytes, [...parsed.faults, ...refused], summary.lines);
-    if (rows.length > 0) await this.#setAside(rows, parsed.faults.length > 0);
+    if (rows.length > 0) await this.#setAside(rows);
+    // Those refused by the owner have been set aside by it.
+    if (parsed.faults.length > 0)
+      await this.#options.onSetAside?.(linesSetAside(parsed.bytes, parsed.faults, summary.lines));
     summary.lines += parsed.lines;
     summary.rows += parsed.rows;
     summary.changes += parsed.changes;
@@ -204,12 +207,11 @@ class FileFeed {
     this.#bytesDone = end;
   }
 
-  async #setAside(rows: readonly SetAsideRow[], isTold: boolean): Promise<void> {
+  async #setAside(rows: readonly SetAsideRow[]): Promise<void> {
     const text = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
     await writeFile(this.#names.setAside, text, { flag: 'a' });
     this.#setAsideBytes += Buffer.byteLength(text);
     this.#summary.setAsideFile = this.#names.setAside;
-    if (isTold) await this.#options.onSetAside?.(rows);
   }
 
   async #notePlace(size: number, mtimeMs: number): Promise<void> {
