@@ -10,7 +10,7 @@ import { openDoor } from '#services/registration/door.ts';
 import { companions, type FeedSummary, feedFile, forgetPlace } from '#services/registration/feed-file.ts';
 import { knownMpids } from '#services/registration/known-mpids.ts';
 import { FEED_SETTINGS } from '#services/registration/main.ts';
-import { createOwner } from '#services/registration/owner.ts';
+import { createOwner, type Owner } from '#services/registration/owner.ts';
 import type { UserRecord } from '#services/registration/user-records.ts';
 import type { Task, TaskResult, WorkerData } from '#services/registration/worker.ts';
 import { isServed, STREAM_SETTINGS, type StreamArguments, streamArguments, withStream } from './stream-command.ts';
@@ -36,7 +36,7 @@ change whose sequence is not above the last of its MPAN changes nothing. Rows th
 FILE.set-aside.ndjson, each with its line and the reason; the others are applied. The place that was reached is kept in
 FILE.place.json until the end: the same command goes on there. docs/using/registrations.md says more.
 
-Where a registration service runs, it applies the changes; where none does, this command applies them itself.
+Where a registration service runs, it applies the changes; where none does, or it ends, this command does.
 
   --json     prints the summaries as JSON
   --quiet    no progress on standard error
@@ -66,25 +66,47 @@ async function load(context: ServiceContext, { settings, positionals, flags }: S
     settings.workers,
     data,
   );
-  const owner = (await isServed(context, 'registration')) ? undefined : createOwner({ context, pool });
-  say(
-    owner === undefined
-      ? 'a registration service runs, and applies the changes'
-      : 'no registration service runs: applied by this command',
-  );
   const door = await openDoor(context);
-  await owner?.start();
+  const owning = ownWhereNobodyDoes(context, pool, say);
   try {
+    await owning.settled;
     const rules = { checkDigits: settings.own['check-digits'] as Strictness, unknownMpids };
     const summaries = await loadFiles(positionals, { door, pool, settings, rules, mpids, say });
     if (flags.json === true) process.stdout.write(`${JSON.stringify(summaries, null, 2)}\n`);
     else for (const one of summaries) process.stdout.write(renderSummary(one));
     return summaries.some(({ setAside }) => setAside > 0) ? 1 : 0;
   } finally {
-    await owner?.leave(async () => {});
+    await owning.end();
     await door.end();
     await pool.end();
   }
+}
+
+/** A member that was killed is one of its group until its session has run out: it is looked for more than once. */
+const LOOK_FOR_OWNER_EVERY_MS = 2000;
+
+/** Applies changes here as long as no registration service does, be it from the start or because it ended. */
+function ownWhereNobodyDoes(context: ServiceContext, pool: Pool<Task, TaskResult>, say: (text: string) => void) {
+  let owner: Owner | undefined;
+  const look = async () => {
+    if (owner !== undefined || (await isServed(context, 'registration'))) return;
+    say('no registration service runs: the changes are applied by this command');
+    owner = createOwner({ context, pool });
+    await owner.start();
+  };
+  let looking = look();
+  const end = every(LOOK_FOR_OWNER_EVERY_MS, () => {
+    looking = looking.then(look);
+    looking.catch(context.fail);
+  });
+  return {
+    settled: looking,
+    async end() {
+      end();
+      await looking.catch(() => {});
+      await owner?.leave(async () => {});
+    },
+  };
 }
 
 async function mpidsOf(context: ServiceContext, unknownMpids: Strictness): Promise<() => SharedArrayBuffer> {

@@ -1,6 +1,6 @@
 import { partitionOfMpan } from '#core/partition.ts';
 import { AvroReader, MalformedBinary, writeBoolean, writeLong } from '#schemas/avro-binary.ts';
-import { MPAN_KEY_BYTES, WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import { MPAN_KEY_BYTES, WIRE_HEADER_BYTES, writeMpanKey } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { DeadLetter, DeadLetterReason } from '#services/platform/kafka/dead-letter.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
@@ -26,6 +26,8 @@ export type ChangeTask = {
   stampMs: number;
   table: AppointmentTable;
 };
+export type FollowTask = Omit<ChangeTask, 'fromOffset'> & { late: readonly number[]; isRestored: boolean };
+export type FollowResult = { registrations: FinishedBatch[]; late: number[]; deadLetters: DeadLetter[] };
 export type ChangeResult = {
   nextOffset: number;
   counts: ChangeCounts;
@@ -52,6 +54,7 @@ export class ChangeStep {
   readonly #change = new AppointmentList();
   readonly #before = new AppointmentList();
   readonly #after = new AppointmentList();
+  readonly #key = Buffer.alloc(MPAN_KEY_BYTES);
   readonly #schemaIds: SchemaIds;
   readonly #partitions: number;
   readonly #counts: ChangeCounts = { applied: 0, stale: 0, duplicate: 0, setAside: 0 };
@@ -95,35 +98,39 @@ export class ChangeStep {
   }
 
   /**
-   * Takes in registrations that are in the topic and not of this owner: those from before it had the partition, and
-   * what another writes that has not noticed that it lost it. What is of a lower sequence than is known comes from such
-   * a one; its MPAN is written anew, so that the topic's last record is the right one. A record without a value is an
-   * operator's: its MPAN is forgotten with its sequence.
+   * Takes in registrations that are in the topic and not of this owner's writing: those from before it had the
+   * partition, and what another writes that has not noticed that it lost it. The higher sequence is the later one,
+   * wherever it stands.
+   *
+   * What is compacted away must never be the later one, so an MPAN's last record has to be it. `late` are the MPANs
+   * whose last record seen is not. While the topic is being read for the first time they are noted: the right record
+   * may stand further on. Afterwards each MPAN of which another writes anything else than is known is written anew:
+   * behind what the other wrote, and behind what is still on its way from here.
+   *
+   * A record without a value is an operator's: its MPAN is forgotten, with its sequence.
    */
-  follow({ partition, batches, stampMs, table }: Omit<ChangeTask, 'fromOffset'>): {
-    registrations: FinishedBatch[];
-    deadLetters: DeadLetter[];
-  } {
+  follow({ partition, batches, stampMs, table, late, isRestored }: FollowTask): FollowResult {
     const walk = this.#walk;
+    const behind = new Set(late);
     walk.begin({ topic: 'registrations', partition, batches, fromOffset: 0 });
     this.#begin(partition, stampMs);
     while (walk.next()) {
-      const { valueLength } = walk.cursor;
       if (!this.#readKey(partition)) continue;
-      if (valueLength < 0) {
+      if (walk.cursor.valueLength < 0) {
         this.#after.clear();
         if (table.find(this.#mpan) >= 0) table.store(this.#mpan, 0, this.#after);
+        behind.delete(this.#mpan);
       } else if (walk.hasValue(this.#schemaIds.registrations, VALUE_BYTES_MAX) && this.#read(false)) {
         const at = table.find(this.#mpan);
-        if (at < 0 || this.#sequence >= table.sequence(at)) table.store(this.#mpan, this.#sequence, this.#change);
-        else {
-          this.#sequence = table.sequence(at);
-          table.load(at, this.#after);
-          this.#write();
-        }
+        const known = at < 0 ? -1 : table.sequence(at);
+        if (this.#sequence >= known) table.store(this.#mpan, this.#sequence, this.#change);
+        if (this.#sequence < known || (isRestored && this.#sequence > known)) behind.add(this.#mpan);
+        else if (behind.size > 0) behind.delete(this.#mpan);
       }
     }
-    return { registrations: this.#output.take(), deadLetters: walk.deadLetters };
+    if (!isRestored) return { registrations: [], late: [...behind], deadLetters: walk.deadLetters };
+    for (const mpan of behind) this.#rewrite(mpan, table);
+    return { registrations: this.#output.take(), late: [], deadLetters: walk.deadLetters };
   }
 
   #begin(partition: number, stampMs: number): void {
@@ -218,13 +225,22 @@ export class ChangeStep {
     return this.#walk.setAside(reason, detail);
   }
 
+  /** What is known of an MPAN by now. */
+  #rewrite(mpan: number, table: AppointmentTable): void {
+    const at = table.find(mpan);
+    this.#mpan = mpan;
+    this.#sequence = table.sequence(at);
+    table.load(at, this.#after);
+    this.#write();
+  }
+
   /** The registration as it is after the change. */
   #write(): void {
-    const { cursor } = this.#walk;
     const lane = this.#lane as Lane;
     const list = this.#after;
+    writeMpanKey(this.#key, 0, this.#mpan);
     const bytesMax = HEAD_BYTES_MAX + appointmentsBytesMax(list.count);
-    const at = lane.begin(this.#stampMs, cursor.buffer, cursor.keyAt, MPAN_KEY_BYTES, bytesMax);
+    const at = lane.begin(this.#stampMs, this.#key, 0, MPAN_KEY_BYTES, bytesMax);
     const { buffer } = lane;
     lane.end(writeAppointments(buffer, writeLong(buffer, writeLong(buffer, at, this.#mpan), this.#sequence), list));
   }

@@ -262,6 +262,47 @@ describeWithKafka('the registration feed', ({ brokers, registryUrl }) => {
     }
   });
 
+  test('an owner that was frozen and writes on does not bring an older registration back', {
+    timeout: 180_000,
+  }, async () => {
+    const prefix = await newPrefix();
+    const first = await service(prefix);
+    const second = await service(prefix);
+    const acknowledged = new Map<number, number>();
+    let sequence = 0;
+    const postSome = async (of: FeedProcess) => {
+      const changes = Array.from(
+        { length: 60 },
+        (_, k): PlainChange => ({
+          mpan: mpanFrom(303_000_000_000 + k),
+          sequence: ++sequence,
+          appointments: [{ role: 'MDR', mpid: MPIDS[sequence % 2], efd: DAY, etd: null }],
+        }),
+      );
+      const answer = await post(of, changes.map(ndjsonOf).join('\n')).catch(() => undefined);
+      for (const { row, outcome } of answer?.status === 200 ? answer.rows : []) {
+        const { mpan, sequence: own } = changes[row - 1];
+        if (outcome !== 'stale') acknowledged.set(mpan, Math.max(own, acknowledged.get(mpan) ?? 0));
+      }
+    };
+    for (let round = 0; round < 3; round++) {
+      for (let k = 0; k < 10; k++) await postSome(k % 2 === 0 ? first : second);
+      // It is stopped with a request on its way, loses its partitions, and goes on where it was.
+      const onTheWay = postSome(first);
+      first.signal('SIGSTOP');
+      const endMs = nowMs() + 6000;
+      while (nowMs() < endMs) await postSome(second);
+      first.signal('SIGCONT');
+      await onTheWay;
+    }
+    for (let k = 0; k < 10; k++) await postSome(second);
+    expect(acknowledged.size).toBe(60);
+    expect(Math.min(...acknowledged.values())).toBeGreaterThan(1000);
+    await sleep(1000);
+    const found = await registrationsOf(prefix);
+    for (const [mpan, last] of acknowledged) expect(found.get(mpan)?.sequence).toBeGreaterThanOrEqual(last);
+  });
+
   test('a file with rows that cannot be used goes to failed, with each of them, its line and the reason; the others are applied', async () => {
     const prefix = await newPrefix();
     const folder = join(directory, 'faulty');

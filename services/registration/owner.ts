@@ -31,6 +31,8 @@ type Partition = {
   feed: TableFeed | undefined;
   /** Whether changes may be taken, or what of the topic they will be judged by is being read. */
   state: 'filling' | 'filled' | 'restoring' | 'ready';
+  /** MPANs whose last record in the topic is not the latest, while it is read for the first time. */
+  late: readonly number[];
   /** Checksums of batches that are ours and have not been read back. */
   own: Map<number, number>;
   acknowledged: number;
@@ -104,17 +106,24 @@ export function createOwner({ context, pool, fleet }: OwnerOptions): Owner {
   }
 
   async function follow(of: Partition, batches: readonly Buffer[]): Promise<void> {
-    const { partition } = of;
     const others = batches.filter((batch) => !isOwn(of, batch));
-    if (others.length === 0) return;
-    await new Promise<void>((resolve) => {
+    if (others.length > 0) await takeIn(of, others);
+  }
+
+  /** Without batches: only writes what is late anew. */
+  function takeIn(of: Partition, batches: readonly Buffer[]): Promise<void> {
+    const { partition } = of;
+    return new Promise((resolve) => {
       of.queue.push(LANE.follow, async () => {
-        const joined = joinBatches(others);
+        const joined = joinBatches(batches);
+        const { table, late } = of;
+        const isRestored = of.state === 'ready';
         const stampMs = Math.floor(nowMs());
-        const task: Task = { kind: 'follow', partition, batches: joined, stampMs, table: of.table };
+        const task: Task = { kind: 'follow', partition, batches: joined, stampMs, table, late, isRestored };
         const result = await pool.run(task, [joined]);
         if (result.kind !== 'follow' || partitions.get(partition) !== of) return resolve();
         note(of, result);
+        of.late = result.late;
         await Promise.all([...send(of, result.registrations), setAside(result.deadLetters)]);
         resolve();
       });
@@ -144,6 +153,7 @@ export function createOwner({ context, pool, fleet }: OwnerOptions): Owner {
     await feed.restored;
     if (partitions.get(of.partition) !== of) return await feed.stop();
     of.state = 'ready';
+    await takeIn(of, []);
     resumePaused();
   }
 
@@ -179,6 +189,7 @@ export function createOwner({ context, pool, fleet }: OwnerOptions): Owner {
         queue: new LaneQueue(2, fail),
         feed: undefined,
         state: 'filling',
+        late: [],
         own: new Map(),
         acknowledged: offset,
         settled: Promise.resolve(),

@@ -8,7 +8,7 @@ import { moved, workerDataOf } from '#services/platform/worker-data.ts';
 import { AppointmentTable, type AppointmentTableHandle } from './appointment-table.ts';
 import { CellRecords } from './cell-records.ts';
 import { ChangeParser, type ParsedChanges, type ParseTask } from './change-parser.ts';
-import { type ChangeCounts, ChangeStep } from './change-step.ts';
+import { type ChangeCounts, ChangeStep, type FollowResult } from './change-step.ts';
 
 /** `fleet`: where the topics are to be filled with a run's. */
 export type WorkerData = {
@@ -21,7 +21,7 @@ type Batches = { partition: number; batches: ArrayBuffer; stampMs: number; table
 export type Task =
   | { kind: 'cells'; cells: number[]; partition: number; stampMs: number }
   | ({ kind: 'decide'; fromOffset: number } & Batches)
-  | ({ kind: 'follow' } & Batches)
+  | ({ kind: 'follow'; late: readonly number[]; isRestored: boolean } & Batches)
   | ({ kind: 'parse' } & ParseTask);
 type TableState = { table: AppointmentTableHandle; mpans: number; tableBytes: number };
 export type TaskResult =
@@ -34,7 +34,7 @@ export type TaskResult =
       outcomes: FinishedBatch[];
       deadLetters: DeadLetter[];
     } & TableState)
-  | ({ kind: 'follow'; registrations: FinishedBatch[]; deadLetters: DeadLetter[] } & TableState)
+  | ({ kind: 'follow' } & FollowResult & TableState)
   | ({ kind: 'parse' } & ParsedChanges);
 
 const data = workerDataOf<WorkerData>();
@@ -68,7 +68,7 @@ function change(task: Extract<Task, { kind: 'decide' | 'follow' }>): TaskResult 
   const batches = [new Uint8Array(task.batches)];
   const buffersOf = (finished: readonly FinishedBatch[]) => finished.map(({ batch }) => batch);
   if (task.kind === 'follow') {
-    const result = step.follow({ partition, batches, stampMs, table });
+    const result = step.follow({ partition, batches, stampMs, table, late: task.late, isRestored: task.isRestored });
     return moved({ kind: 'follow', ...result, ...stateOf(table) }, buffersOf(result.registrations));
   }
   const result = step.decide({ partition, batches, fromOffset: task.fromOffset, stampMs, table });
