@@ -6,6 +6,7 @@ import { type Measurement, progress } from './measure.ts';
 import { meterReads } from './meter-reads.ts';
 import { onDemandLatency } from './on-demand.ts';
 import { planGbDay, planLinear } from './plan-day.ts';
+import { registrationLoad } from './registration-load.ts';
 import { restore } from './restore.ts';
 import { gbDay } from './stream-day.ts';
 import { xml } from './xml.ts';
@@ -20,6 +21,7 @@ const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
   join: () => measureJoin(runAccessControl),
   'gb-day': gbDay,
   restore,
+  'registration-load': registrationLoad,
   'on-demand': onDemandLatency,
   xml,
 };

@@ -62,7 +62,7 @@ const THRESHOLD = closed(
   'An Anomaly Detection Threshold.',
 );
 
-const USER = closed(
+export const USER = closed(
   ['name', 'eui', 'category', 'roles', 'gates'],
   {
     name: { type: 'string', minLength: 1, description: 'What sentences call the User.' },
