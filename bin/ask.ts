@@ -18,8 +18,9 @@ export const help = `Usage: mdr ask [FILE...] --world WORLD [options]
        mdr ask --example-world
 
 Reads DUIS ${DUIS_VERSION} Requests and prints the DUIS Response to each, with the reason in a comment. An accepted
-read is answered by the simulated meter. FILE may be - for standard input, which is also read when no FILE is given.
-Files are answered in the order given: a schedule that one creates is there for the next.
+read is answered by the simulated meter; mdr decode reads a SMETS2 meter's GBCSPayload back. FILE may be - for standard
+input, which is also read when no FILE is given. Files are answered in the order given: a schedule that one creates is
+there for the next.
 
   --world WORLD     The users, devices, registrations and schedules that the requests meet (YAML)
   --example-world   Print a world to begin with; it answers the DCC's published example requests

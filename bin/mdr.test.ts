@@ -8,7 +8,21 @@ import matrixFile from '#core/matrices/mp162-v0.4.json' with { type: 'json' };
 import { GENERATIONS, MODES, ROLES, SERVICES } from '#core/matrix.ts';
 
 const MDR = fileURLToPath(new URL('mdr', import.meta.url));
-const COMMANDS = ['plan', 'ask', 'scenarios', 'matrix', 'load', 'serve', 'topics', 'kafka', 'audit'];
+const COMMANDS = [
+  'plan',
+  'ask',
+  'scenarios',
+  'matrix',
+  'load',
+  'serve',
+  'topics',
+  'kafka',
+  'registrations',
+  'users',
+  'audit',
+  'pki',
+  'decode',
+];
 const folder = mkdtempSync(join(tmpdir(), 'mdr-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -13,7 +13,11 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   serve: () => import('./serve.ts'),
   topics: () => import('./topics.ts'),
   kafka: () => import('./kafka.ts'),
+  registrations: () => import('./registrations.ts'),
+  users: () => import('./users.ts'),
   audit: () => import('./audit.ts'),
+  pki: () => import('./pki.ts'),
+  decode: () => import('./decode.ts'),
 };
 const FAULTS_SHOWN_MAX = 50;
 
@@ -75,7 +79,7 @@ function isUsageError(error: unknown): error is Error {
 
 async function overview(): Promise<string> {
   const rows = await Promise.all(
-    Object.entries(COMMANDS).map(async ([name, load]) => `  ${name.padEnd(10)} ${(await load()).summary}\n`),
+    Object.entries(COMMANDS).map(async ([name, load]) => `  ${name.padEnd(13)} ${(await load()).summary}\n`),
   );
   return `mdr: will the Target Response Times of MP162 hold when every meter is read daily?
 

@@ -4,6 +4,7 @@ export const ERRORS = {
   INPUT_UNREADABLE: { exitCode: 2, help: 'Check that the file exists and can be read.' },
   USAGE: { exitCode: 2, help: 'Run the command with --help to see what it takes.' },
   XML_REFUSED: { exitCode: 2, help: 'Send a well-formed DUIS Request without DTD, within the limits named.' },
+  GBCS_REFUSED: { exitCode: 2, help: 'Give the whole payload as it came, and the keys of its device and its User.' },
   COULD_NOT_RUN: { exitCode: 3, help: 'Mend what the message names on this machine and run the command again.' },
 } as const satisfies Record<string, { exitCode: 2 | 3; help: string }>;
 export type ErrorCode = keyof typeof ERRORS;

@@ -14,6 +14,8 @@ import {
   type TopicName,
   topicSettings,
 } from '#schemas/topics.ts';
+import { ASSUMED_CODES } from '#services/gateway/assumed-codes.ts';
+import { SIGNATURE_FAULTS } from '#services/gateway/xml-signature.ts';
 import { COMMON_SETTINGS, type Setting } from '#services/platform/settings.ts';
 import { SERVICES } from '../bin/serve.ts';
 
@@ -142,6 +144,8 @@ ${rows.map((row) => `| ${row} |`).join('\n')}
 function codesPage(): string {
   const codes = Object.entries(RESPONSE_CODES).map(([code, meaning]) => `| ${code} | ${meaning} |`);
   const facts = FACTS.filter(({ step }) => step > 0).map(({ fact, step, code }) => `| ${step} | ${fact} | ${code} |`);
+  const signatures = Object.values(SIGNATURE_FAULTS).map((says) => `| ${says} | E1 |`);
+  const assumed = Object.values(ASSUMED_CODES).map(({ says, default: code }) => `| ${code} | ${cell(says)} |`);
   const errors = Object.entries(ERRORS).map(([code, { exitCode, help }]) => `| ${code} | ${exitCode} | ${help} |`);
   return `# Codes
 
@@ -152,6 +156,23 @@ ${MADE}
 | code | meaning |
 |---|---|
 ${codes.join('\n')}
+
+## Codes assumed
+
+The DUIS schema lists them, and no source of this project says what they mean: each is a setting with this default.
+
+| code | meaning |
+|---|---|
+${assumed.join('\n')}
+
+## What the signature of a request is refused for
+
+Where signatures are verified, before access control. A signature of another form than
+[the one taken](../using/signatures.md) is refused with the document, as is all that is no DUIS Request.
+
+| fact | answer |
+|---|---|
+${signatures.join('\n')}
 
 ## What access control decides on
 

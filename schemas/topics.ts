@@ -7,6 +7,8 @@ import { readFileSync } from 'node:fs';
  */
 export const TOPICS = {
   registrations: { key: 'mpan', schema: 'registration', keep: 'latest' },
+  'registration-changes': { key: 'mpan', schema: 'registration-change', keep: 'days' },
+  'registration-outcomes': { key: 'none', schema: 'registration-outcome', keep: 'days' },
   inventory: { key: 'mpan', schema: 'metering-point', keep: 'latest' },
   schedules: { key: 'mpan', schema: 'schedule-list', keep: 'latest' },
   users: { key: 'user', schema: 'user', keep: 'latest' },
@@ -24,7 +26,7 @@ export const TOPICS = {
 export type TopicName = keyof typeof TOPICS;
 
 export type TopicDeclaration = {
-  key: 'mpan' | 'user' | 'run' | 'as it came';
+  key: 'mpan' | 'user' | 'run' | 'as it came' | 'none';
   /** File of this folder, without `.avsc`. */
   schema: string;
   /** `latest`: compacted, the last value of each key for ever. `days` and `weeks`: by age, of which replays need hours. */

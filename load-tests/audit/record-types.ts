@@ -114,8 +114,10 @@ type Records = {
   'dead-letters': DeadLetterRecord;
 };
 export type AuditedTopic = keyof Records;
+/** What became of a change is in registrations; what schedules asked for is in the requests. */
+const NOT_AUDITED: ReadonlySet<TopicName> = new Set(['schedules', 'registration-changes', 'registration-outcomes']);
 export const AUDITED_TOPICS = (Object.keys(TOPICS) as TopicName[]).filter(
-  (name): name is AuditedTopic => name !== 'schedules',
+  (name): name is AuditedTopic => !NOT_AUDITED.has(name),
 );
 export type RecordOf<Topic extends AuditedTopic> = Records[Topic];
 

@@ -1,12 +1,15 @@
 import { accessControl } from './access-control.ts';
+import { gbcs } from './gbcs.ts';
 import { measureJoin } from './join.ts';
 import { runAccessControl } from './join-ours.ts';
 import { type Measurement, progress } from './measure.ts';
 import { meterReads } from './meter-reads.ts';
 import { onDemandLatency } from './on-demand.ts';
 import { planGbDay, planLinear } from './plan-day.ts';
+import { registrationLoad } from './registration-load.ts';
 import { restore } from './restore.ts';
 import { gbDay } from './stream-day.ts';
+import { xml } from './xml.ts';
 
 /** One entry a claim of docs/performance.md. */
 const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
@@ -14,10 +17,13 @@ const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
   'plan-linear': planLinear,
   'access-control': accessControl,
   'meter-reads': meterReads,
+  gbcs,
   join: () => measureJoin(runAccessControl),
   'gb-day': gbDay,
   restore,
+  'registration-load': registrationLoad,
   'on-demand': onDemandLatency,
+  xml,
 };
 
 const names = process.argv.slice(2);

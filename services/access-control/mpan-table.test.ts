@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SMI_STATUSES } from '#core/access-control.ts';
 import { GENERATIONS, ROLES } from '#core/matrix.ts';
+import { MPID_CODES, mpidCodeOf, mpidOf } from '#core/mpid-code.ts';
 import { APPOINTED_ROLES, type Appointment, buildRegistrationTable, coversDays } from '#core/registration.ts';
 import { schemaText } from '#schemas/topics.ts';
 import { createMpanTable, FIRST_DAY, MpanTable } from './mpan-table.ts';
-import { MPID_CODES, mpidCodeOf, mpidOf } from './mpid-code.ts';
 import { APPOINTMENTS_MAX, applyMeteringPoint, applyRegistration } from './table-updates.ts';
 
 const registrationType = avsc.Type.forSchema(JSON.parse(schemaText('registrations')));

@@ -1,6 +1,6 @@
+import { MPID_CODE_BITS } from '#core/mpid-code.ts';
 import type { RegistrationTable } from '#core/registration.ts';
 import { DAY_MAX, dayFrom, type SettlementDay } from '#core/settlement-day.ts';
-import { MPID_CODE_BITS } from './mpid-code.ts';
 
 /**
  * What one partition knows of its MPANs, registrations and inventory in one, in shared memory: whichever worker thread

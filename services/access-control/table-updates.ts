@@ -1,10 +1,10 @@
 import { KIND_ESME, KIND_OTHER, SMI_STATUSES } from '#core/access-control.ts';
 import { GENERATIONS, REGISTERS, ROLES } from '#core/matrix.ts';
+import { mpidCodeAt, mpidCodeOf, mpidOf } from '#core/mpid-code.ts';
 import { APPOINTED_ROLES, type AppointedRole, type Appointment, resolveAppointments } from '#core/registration.ts';
 import { DAY_MAX } from '#core/settlement-day.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { deviceFlags, type MpanTable, packTenure, TENURE_WORDS } from './mpan-table.ts';
-import { mpidCodeAt, mpidCodeOf, mpidOf } from './mpid-code.ts';
 
 /** Why a record changes nothing: what its dead letter says. */
 export type Refusal = { reason: 'UNDECODABLE' | 'IMPOSSIBLE_VALUE' | 'OVERSIZED'; detail: string };

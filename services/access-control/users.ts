@@ -2,11 +2,11 @@ import type { User, UserTable } from '#core/access-control.ts';
 import { buildUserTable } from '#core/access-tables.ts';
 import type { Fault } from '#core/errors.ts';
 import { ROLES, type Role } from '#core/matrix.ts';
+import { MPID_CODES, mpidCodeOf } from '#core/mpid-code.ts';
 import type { PartyCategory } from '#core/onboarding.ts';
 import { partitionOfKey } from '#core/partition.ts';
 import type { RegistrationTable } from '#core/registration.ts';
 import type { SettlementDay } from '#core/settlement-day.ts';
-import { MPID_CODES, mpidCodeOf } from './mpid-code.ts';
 
 /** A `user` record as avsc decodes it. */
 export type UserRecord = {

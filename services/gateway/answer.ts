@@ -33,11 +33,24 @@ export type Readings = {
   success: boolean;
   /** Oldest first. */
   rows: readonly Reading[];
+  /** Of a SMETS2 meter: the message that carries them. */
+  gbcsPayload?: Uint8Array;
 };
 export type ReadVariant = ScheduledVariant | '4.1.1';
 
 /** Wh and varh: of the period that ends at `timeMs`, or of the register at that instant, as the service has it. */
-export type Reading = { timeMs: number; activeWh: number; reactiveVarh?: number; touWh?: readonly number[] };
+export type Reading = {
+  timeMs: number;
+  activeWh: number;
+  reactiveVarh?: number;
+  /** By register of the tariff. */
+  touWh?: readonly number[];
+  /** By block of the tariff, and in it by register. */
+  blockWh?: readonly (readonly number[])[];
+  /** Active import of the second element of a twin element meter. */
+  secondaryWh?: number;
+  secondaryTouWh?: readonly number[];
+};
 
 /** One line of `mdr ask --json`. */
 export type AnswerRow = {
@@ -53,6 +66,8 @@ export type AnswerRow = {
   data?: DataRow[];
   /** False where the meter answered with a fault of its own. */
   dataSuccess?: boolean;
+  /** Of a SMETS2 meter: the message that carries them, base64. */
+  gbcsPayload?: string;
   /** The schedule created, or the ones deleted. */
   scheduleIds?: readonly number[];
   schedules?: ScheduleRow[];
@@ -75,7 +90,7 @@ export type DeviceRow = {
   exportMpan?: string;
 };
 /** `time` and, by service, importWh or exportWh of the period, or importRegisterWh or exportRegisterWh at it. */
-export type DataRow = { time: string } & Record<string, number | string | readonly number[]>;
+export type DataRow = { time: string } & Record<string, number | string | readonly (number | readonly number[])[]>;
 
 const DATA_KEYS = {
   '4.1.1': 'importRegisterWh',
@@ -110,7 +125,7 @@ function resultFields(result: Result): Partial<AnswerRow> {
     case 'quarantined':
       return {};
     case 'readings':
-      return { dataSuccess: result.readings.success, data: dataRows(result.readings) };
+      return readingsFields(result.readings);
     case 'schedule-created':
       return { scheduleIds: [result.id] };
     case 'schedules-deleted':
@@ -122,12 +137,21 @@ function resultFields(result: Result): Partial<AnswerRow> {
   }
 }
 
-function dataRows({ srv, rows }: Readings): DataRow[] {
-  return rows.map(({ timeMs, activeWh, reactiveVarh, touWh }) => ({
+function readingsFields(readings: Readings): Partial<AnswerRow> {
+  const { success, gbcsPayload } = readings;
+  return {
+    dataSuccess: success,
+    data: dataRows(readings),
+    ...(gbcsPayload === undefined ? {} : { gbcsPayload: Buffer.from(gbcsPayload).toString('base64') }),
+  };
+}
+
+/** Readings as rows of JSON. */
+export function dataRows({ srv, rows }: Pick<Readings, 'srv' | 'rows'>): DataRow[] {
+  return rows.map(({ timeMs, activeWh, ...others }) => ({
     time: formatInstant(timeMs),
     [DATA_KEYS[srv]]: activeWh,
-    ...(reactiveVarh === undefined ? {} : { reactiveVarh }),
-    ...(touWh === undefined ? {} : { touWh }),
+    ...others,
   }));
 }
 

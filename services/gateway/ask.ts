@@ -10,6 +10,7 @@ import { accessRequestOf } from './access-request.ts';
 import type { Answer, ReadVariant } from './answer.ts';
 import { type Desk, draftSchedule, type Receipt } from './desk.ts';
 import type { DuisRequest, ScheduleBody, ScheduleReference } from './duis-request.ts';
+import { countersFrom, payloadOf } from './gbcs/answer-payload.ts';
 import { readMeter } from './simulated-meter.ts';
 
 /**
@@ -105,8 +106,8 @@ const OUTCOME_SENTENCES: Readonly<Record<Outcome, string>> = {
 
 function read(
   desk: Desk,
-  { srv }: DuisRequest,
-  { device, srv: srvRow, atMs }: AccessRequest,
+  { srv, requestId }: DuisRequest,
+  { device, srv: srvRow, role, atMs }: AccessRequest,
   window: { startMs: number; endMs: number },
   accepted: string,
 ): Answer {
@@ -114,9 +115,14 @@ function read(
   const reason = accepted + OUTCOME_SENTENCES[outcome];
   if (outcome === OUTCOME.notInstalled) return refusal('E20', reason);
   const success = outcome !== OUTCOME.noExportRegister && outcome !== OUTCOME.notSupported;
-  const { generation } = desk.world.devices[device];
+  const { generation, id } = desk.world.devices[device];
   const readings = { srv: srv as ReadVariant, generation, success, rows };
-  return { code: 'I0', reason, result: { kind: 'readings', readings } };
+  if (generation === 'SMETS1') return { code: 'I0', reason, result: { kind: 'readings', readings } };
+  const head = { device: id, role: ROLES[role], atMs };
+  const gbcsPayload = payloadOf(requestId, head, readings, desk.secrets, () =>
+    countersFrom(atMs, desk.brokerCommands++),
+  );
+  return { code: 'I0', reason, result: { kind: 'readings', readings: { ...readings, gbcsPayload } } };
 }
 
 function create(desk: Desk, body: ScheduleBody, access: AccessRequest, reason: string): Answer {

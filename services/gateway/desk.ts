@@ -13,6 +13,8 @@ import {
 } from '#core/schedule.ts';
 import { dayOf } from '#core/settlement-day.ts';
 import type { ScheduleBody } from './duis-request.ts';
+import type { SharedSecrets } from './gbcs/shared-secrets.ts';
+import { seedSecrets } from './pki/seed-secrets.ts';
 import { type SimulatedMeters, simulateMeters } from './simulated-meter.ts';
 import type { World } from './world.ts';
 
@@ -26,6 +28,10 @@ export type Desk = {
   nextScheduleId: number;
   quarantined: number;
   meters: SimulatedMeters;
+  /** Of the meters with Users and broker, from the world's seed. */
+  secrets: SharedSecrets;
+  /** Commands that the broker has sent for parties unknown to a meter. */
+  brokerCommands: number;
 };
 
 /** How a request arrives: what DUIS itself does not say. */
@@ -57,6 +63,8 @@ export function openDesk(world: World, matrix: Matrix): Desk {
     nextScheduleId: Math.max(0, ...world.schedules.map(({ id }) => id)) + 1,
     quarantined: 0,
     meters: simulateMeters(world, matrix),
+    secrets: seedSecrets(world.seed),
+    brokerCommands: 0,
   };
 }
 

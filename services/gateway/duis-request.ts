@@ -20,6 +20,7 @@ import {
 } from './duis-types.ts';
 import { DUIS_NAMESPACE, type ElementSequence, refuseAttributes, sequenceOf, textOf } from './element-sequence.ts';
 import { readXml, readXmlBytes, refuseXml, type XmlElement } from './xml-reader.ts';
+import { isSignature } from './xml-signature.ts';
 
 /** The DUIS version whose schema the structure of requests is checked against and responses are written for. */
 export const DUIS_VERSION = '5.4';
@@ -83,12 +84,12 @@ const SCHEDULED_VARIANTS = Object.keys(SCHEDULED_BODIES) as ScheduledVariant[];
 
 /** Reads one DUIS Request from a stream of bytes; throws XML_REFUSED. */
 export async function readDuisRequest(file: string, chunks: AsyncIterable<Uint8Array>): Promise<DuisRequest> {
-  return requestOf(file, await readXml(file, ROOT, chunks));
+  return requestOf(file, (await readXml(file, REQUEST_ROOT, chunks)).root);
 }
 
 /** {@link readDuisRequest} of a request that is in memory already. */
 export function parseDuisRequest(file: string, bytes: Uint8Array): DuisRequest {
-  return requestOf(file, readXmlBytes(file, ROOT, bytes));
+  return requestOf(file, readXmlBytes(file, REQUEST_ROOT, bytes).root);
 }
 
 /** The ServiceReference that a variant belongs to: `4.8` of `4.8.1`. */
@@ -96,9 +97,10 @@ export function serviceReferenceOf(variant: string): string {
   return variant.split('.').slice(0, 2).join('.');
 }
 
-const ROOT = { uri: DUIS_NAMESPACE, local: 'Request' };
+export const REQUEST_ROOT = { uri: DUIS_NAMESPACE, local: 'Request' };
 
-function requestOf(file: string, root: XmlElement): DuisRequest {
+/** The request that a document's root is; throws XML_REFUSED. Its signature is let stand and not looked into. */
+export function requestOf(file: string, root: XmlElement): DuisRequest {
   refuseAttributes(file, root, ['schemaVersion']);
   const version = root.attributes.find(({ uri, local }) => uri === '' && local === 'schemaVersion')?.value;
   const schemaVersion = version === undefined ? undefined : DECIMAL.parse(version);
@@ -142,12 +144,9 @@ function readBody(file: string, element: XmlElement, srv: ServiceReferenceVarian
   return read;
 }
 
-const DSIG_NAMESPACE = 'http://www.w3.org/2000/09/xmldsig#';
-
-/** A signature is let stand and not looked into: who signed is taken to be who the RequestID says. */
 function skipSignature(parts: ElementSequence): boolean {
   const next = parts.peek();
-  const signed = next !== undefined && next.uri === DSIG_NAMESPACE && next.local === 'Signature';
+  const signed = next !== undefined && isSignature(next);
   if (signed) {
     parts.skip();
   }

@@ -1,73 +1,164 @@
-import { formatRequestId, responseIdOf } from '#core/identifiers.ts';
+import { type DeviceId, formatRequestId, type RequestId, responseIdOf } from '#core/identifiers.ts';
 import type { Schedule } from '#core/schedule.ts';
 import { formatDay, formatInstant } from '#core/settlement-day.ts';
-import type { Answer, Readings } from './answer.ts';
+import type { Answer, Readings, Result } from './answer.ts';
 import {
   DUIS_VERSION,
   type DuisRequest,
   SCHEDULED_BODIES,
   type ScheduledVariant,
+  type ServiceReferenceVariant,
   serviceReferenceOf,
 } from './duis-request.ts';
 import { DUIS_NAMESPACE } from './element-sequence.ts';
-import { gbcsResponse, headerAndBody, MMC_NAMESPACE } from './mmc-response.ts';
+import { headerAndBody, MMC_NAMESPACE } from './mmc-response.ts';
 import type { WorldDevice } from './world.ts';
 import type { AssumedCodes } from './world-schema.ts';
-import { comment, element, renderXml, type XmlNode } from './xml-writer.ts';
+import { type Signer, signElement } from './xml-signature.ts';
+import { comment, type ElementNode, element, renderCompactXml, renderXml, type XmlNode } from './xml-writer.ts';
+
+/** One Response to a User: what it says of the request that it answers, and what it brings. */
+export type ResponseFacts = {
+  requestId: RequestId;
+  srv: ServiceReferenceVariant;
+  /** A code of the schema: I99 acknowledges, I0 succeeds, all others refuse. */
+  code: string;
+  atMs: number;
+  /** The schedule that an execution was of. Nobody asked for its Response, which therefore bears no RequestID. */
+  scheduleId?: number;
+  content: ResponseContent;
+};
+export type ResponseContent =
+  /** An acknowledgement, a refusal, or that schedules are deleted: the code says all. */
+  | { kind: 'none' }
+  /** The answer of a SMETS2 meter: the whole GBCS message. */
+  | { kind: 'gbcs'; payload: Uint8Array }
+  /** The answer of a SMETS1 meter; a snapshot has one row at most, a log no more than the schema has (DOMAIN 7). */
+  | { kind: 'smets1'; readings: Readings }
+  | { kind: 'schedule-created'; id: number }
+  /** 1 to 99. */
+  | { kind: 'schedules'; schedules: readonly Schedule[] }
+  /** 1 to 17. */
+  | { kind: 'inventory'; devices: readonly WorldDevice[] };
+
+/** One DCC Alert to a User. */
+export type AlertFacts = { atMs: number; alertCode: string; alert: DccAlert };
+export type DccAlert =
+  /** Held for exceeding the User's threshold; `eventRef` names the event, at most 20 digits. */
+  | { kind: 'quarantined-request'; requestId: RequestId; eventRef: number | bigint }
+  /** A schedule was removed because its owner's appointment has ended. */
+  | { kind: 'schedule-removal'; deviceId: DeviceId; scheduleId: number };
+
+/** The keys of who speaks to the User: the DCC, and the S1SP within the answer of a SMETS1 meter. */
+export type ResponseSigners = { dcc: Signer; s1sp: Signer };
 
 /**
- * The DUIS `Response` to a request, valid against DUIS_Schema_V5.4.xsd. The schema does not ask for a signature and
- * there is none: nothing here holds the DCC's key.
+ * A DUIS `Response`, valid against DUIS_Schema_V5.4.xsd: signed and without white space, or for reading, where no
+ * signers are given.
  */
+export function renderResponse(facts: ResponseFacts, signers?: ResponseSigners): string {
+  return documentOf(responseNode(facts, [bodyOf(facts, signers)]), signers);
+}
+
+/** A DUIS `Response` that tells a User of a DCC Alert: nobody asked for it, so that it bears neither id. */
+export function renderAlert({ atMs, alertCode, alert }: AlertFacts, signers?: ResponseSigners): string {
+  return documentOf(envelope([], 'I0', atMs, [alertMessage(alertCode, alert)]), signers);
+}
+
+/** The Response to a request of `mdr ask`, not signed: the reason and what a meter answered stand in comments. */
 export function duisResponse(request: DuisRequest, answer: Answer, atMs: number, codes: AssumedCodes): string {
-  const response = element(
-    'sr:Response',
-    [
-      comment(`${request.file}: ${answer.reason}`),
-      element('sr:Header', [
-        element('sr:RequestID', formatRequestId(request.requestId)),
-        element('sr:ResponseID', formatRequestId(responseIdOf(request.requestId))),
-        element('sr:ResponseCode', responseCodeOf(answer)),
-        element('sr:ResponseDateTime', formatInstant(atMs)),
-      ]),
-      element('sr:Body', bodyOf(request, answer, codes)),
-    ],
-    {
-      'xmlns:sr': DUIS_NAMESPACE,
-      'xmlns:ra': MMC_NAMESPACE,
-      'xmlns:ds': 'http://www.w3.org/2000/09/xmldsig#',
-      schemaVersion: DUIS_VERSION,
-    },
-  );
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${renderXml(response)}`;
+  const { requestId, srv } = request;
+  const { code, reason, result } = answer;
+  const why = comment(`${request.file}: ${reason}`);
+  if (result.kind === 'quarantined') {
+    const alert = alertMessage(codes.quarantineAlert, { ...result, kind: 'quarantined-request', requestId });
+    // An alert is itself a success; what it tells stands in its body.
+    return documentOf(envelope(idsOf(requestId), 'I0', atMs, [alert], [why]));
+  }
+  const facts: ResponseFacts = { requestId, srv, code, atMs, content: contentOf(result) };
+  return documentOf(responseNode(facts, [bodyOf(facts)], [why]));
 }
 
-// An alert is itself a success; what it tells stands in its body.
-function responseCodeOf({ code, result }: Answer): string {
-  return result.kind === 'quarantined' ? 'I0' : code;
-}
-
-function bodyOf(request: DuisRequest, { result }: Answer, codes: AssumedCodes): XmlNode[] {
+function contentOf(result: Exclude<Result, { kind: 'quarantined' }>): ResponseContent {
   switch (result.kind) {
     case 'refused':
-      return [responseMessage(request)];
-    case 'quarantined':
-      return [quarantineAlert(request, result.eventRef, codes)];
-    case 'readings':
-      return readingsBody(request, result.readings);
-    case 'schedule-created':
-      return [responseMessage(request, element('sr:DSPScheduleID', String(result.id)))];
-    case 'schedules':
-      return [responseMessage(request, element('sr:DSPSchedulesRead', result.schedules.map(scheduleRead)))];
     case 'schedules-deleted':
-      return [responseMessage(request)];
+      return { kind: 'none' };
+    case 'readings':
+      return readingsContent(result.readings);
     case 'inventory':
-      return [responseMessage(request, element('sr:DSPInventory', [inventoryDevice(result.device)]))];
+      return { kind: 'inventory', devices: [result.device] };
+    default:
+      return result;
+  }
+}
+
+function readingsContent(readings: Readings): ResponseContent {
+  const { gbcsPayload } = readings;
+  return gbcsPayload === undefined ? { kind: 'smets1', readings } : { kind: 'gbcs', payload: gbcsPayload };
+}
+
+function responseNode(facts: ResponseFacts, body: readonly XmlNode[], comments: readonly XmlNode[] = []): ElementNode {
+  const { requestId, scheduleId, code, atMs } = facts;
+  const [request, response] = idsOf(requestId);
+  return envelope(scheduleId === undefined ? [request, response] : [response], code, atMs, body, comments);
+}
+
+function idsOf(requestId: RequestId): [request: XmlNode, response: XmlNode] {
+  return [
+    element('sr:RequestID', formatRequestId(requestId)),
+    element('sr:ResponseID', formatRequestId(responseIdOf(requestId))),
+  ];
+}
+
+function envelope(
+  ids: readonly XmlNode[],
+  code: string,
+  atMs: number,
+  body: readonly XmlNode[],
+  comments: readonly XmlNode[] = [],
+): ElementNode {
+  const header = [...ids, element('sr:ResponseCode', code), element('sr:ResponseDateTime', formatInstant(atMs))];
+  return element('sr:Response', [...comments, element('sr:Header', header), element('sr:Body', body)], {
+    ...NAMESPACES,
+    'xmlns:ds': 'http://www.w3.org/2000/09/xmldsig#',
+    schemaVersion: DUIS_VERSION,
+  });
+}
+
+const NAMESPACES = { 'xmlns:sr': DUIS_NAMESPACE, 'xmlns:ra': MMC_NAMESPACE };
+
+function documentOf(response: ElementNode, signers?: ResponseSigners): string {
+  const declaration = '<?xml version="1.0" encoding="UTF-8"?>\n';
+  if (signers === undefined) return declaration + renderXml(response);
+  return declaration + renderCompactXml(signElement(response, signers.dcc, 'inclusive'));
+}
+
+function bodyOf({ requestId, srv, scheduleId, content }: ResponseFacts, signers?: ResponseSigners): XmlNode {
+  const ofSchedule = scheduleId === undefined ? undefined : element('sr:DSPScheduleID', String(scheduleId));
+  switch (content.kind) {
+    case 'none':
+      return responseMessage(srv, ofSchedule);
+    case 'gbcs': {
+      const payload = element('sr:GBCSPayload', Buffer.from(content.payload).toString('base64'));
+      const message = ofSchedule === undefined ? payload : element('sr:DSPScheduledMessage', [payload, ofSchedule]);
+      return responseMessage(srv, message);
+    }
+    case 'smets1': {
+      const signed = smets1SignedResponse(requestId, content.readings, signers?.s1sp);
+      return element('sr:SMETS1ResponseMessage', [...references(srv), ofSchedule, signed]);
+    }
+    case 'schedule-created':
+      return responseMessage(srv, element('sr:DSPScheduleID', String(content.id)));
+    case 'schedules':
+      return responseMessage(srv, element('sr:DSPSchedulesRead', content.schedules.map(scheduleRead)));
+    case 'inventory':
+      return responseMessage(srv, element('sr:DSPInventory', content.devices.map(inventoryDevice)));
   }
 }
 
 /** DUIS `ResponseMessage`. */
-function responseMessage({ srv }: DuisRequest, content?: XmlNode): XmlNode {
+function responseMessage(srv: string, content?: XmlNode): XmlNode {
   return element('sr:ResponseMessage', [...references(srv), content]);
 }
 
@@ -76,28 +167,21 @@ function references(srv: string): XmlNode[] {
 }
 
 /**
- * A SMETS1 answer carries its readings in the clear. A SMETS2 answer carries them in a GBCS payload, which is not made
- * here: the payload is left out, as the schema allows, and what parsing it would give stands beside it as a comment.
+ * DUIS `SMETS1SignedResponse`: the readings in the clear. It is signed as a document of its own, which the S1SP makes
+ * and the DCC passes on.
  */
-function readingsBody(request: DuisRequest, readings: Readings): XmlNode[] {
-  if (readings.generation === 'SMETS2') {
-    const document = renderXml(gbcsResponse(request.requestId, readings));
-    return [
-      responseMessage(request),
-      comment(`The meter's answer, as parsing the GBCSPayload would give it (none is made here):\n${document}`),
-    ];
+function smets1SignedResponse(requestId: RequestId, readings: Readings, signer?: Signer): XmlNode {
+  const response = element('sr:SMETS1Response', headerAndBody('sr', requestId, readings));
+  const version = { schemaVersion: DUIS_VERSION };
+  if (signer !== undefined) {
+    return signElement(
+      element('sr:SMETS1SignedResponse', [response], { ...NAMESPACES, ...version }),
+      signer,
+      'exclusive',
+    );
   }
-  const signed = [
-    element('sr:SMETS1Response', headerAndBody('sr', request.requestId, readings)),
-    comment('Not a signature: the schema demands the element, nothing is signed, its values are empty'),
-    NOT_A_SIGNATURE,
-  ];
-  return [
-    element('sr:SMETS1ResponseMessage', [
-      ...references(request.srv),
-      element('sr:SMETS1SignedResponse', signed, { schemaVersion: DUIS_VERSION }),
-    ]),
-  ];
+  const note = comment('Not a signature: the schema demands the element, nothing is signed, its values are empty');
+  return element('sr:SMETS1SignedResponse', [response, note, NOT_A_SIGNATURE], version);
 }
 
 const NOT_SIGNED = { Algorithm: 'urn:mdr-stream:not-signed' };
@@ -110,18 +194,27 @@ const NOT_A_SIGNATURE = element('ds:Signature', [
   element('ds:SignatureValue'),
 ]);
 
-/** DUIS `QuarantinedRequest` in a DCC Alert. */
-function quarantineAlert({ requestId }: DuisRequest, eventRef: number, codes: AssumedCodes): XmlNode {
+/** DUIS `DCCAlertMessage`. */
+function alertMessage(alertCode: string, alert: DccAlert): XmlNode {
   return element('sr:DCCAlertMessage', [
-    element('sr:DCCAlertCode', codes.quarantineAlert),
-    element('sr:DCCAlert', [
-      element('sr:QuarantinedRequest', [
-        element('sr:ADUserThresholdBreach', [
-          element('sr:RequestID', formatRequestId(requestId)),
-          element('sr:QuarantineEventRef', String(eventRef)),
-        ]),
-      ]),
+    element('sr:DCCAlertCode', alertCode),
+    element('sr:DCCAlert', [alert.kind === 'quarantined-request' ? quarantinedRequest(alert) : scheduleRemoval(alert)]),
+  ]);
+}
+
+function quarantinedRequest({ requestId, eventRef }: DccAlert & { kind: 'quarantined-request' }): XmlNode {
+  return element('sr:QuarantinedRequest', [
+    element('sr:ADUserThresholdBreach', [
+      element('sr:RequestID', formatRequestId(requestId)),
+      element('sr:QuarantineEventRef', String(eventRef)),
     ]),
+  ]);
+}
+
+function scheduleRemoval({ deviceId, scheduleId }: DccAlert & { kind: 'schedule-removal' }): XmlNode {
+  return element('sr:DSPScheduleRemoval', [
+    element('sr:DeviceID', deviceId),
+    element('sr:DSPScheduleID', String(scheduleId)),
   ]);
 }
 

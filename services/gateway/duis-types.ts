@@ -42,6 +42,19 @@ export const UPRN = type('a UPRN of at most 12 digits', (text) =>
 /** DUIS `Certificate`: xs:base64Binary. Only its form is checked. */
 export const CERTIFICATE = type('base64', (text) => (isBase64(text) ? text : undefined));
 
+/** xs:base64Binary of so many bytes. */
+export function bytesOf(length: number): DuisType<Buffer> {
+  return type(`base64 of ${length} bytes`, (text) => {
+    const bytes = isBase64(text) ? Buffer.from(text, 'base64') : undefined;
+    return bytes?.length === length ? bytes : undefined;
+  });
+}
+
+/** A certificate's serial number as an xs:integer; X.509 has at most 20 octets. */
+export const SERIAL_NUMBER = type('a serial number of at most 49 digits', (text) =>
+  /^\d{1,49}$/.test(collapse(text)) ? BigInt(collapse(text)) : undefined,
+);
+
 export const BOOLEAN = type('true or false', (text) =>
   /^(true|1)$/.test(collapse(text)) ? true : /^(false|0)$/.test(collapse(text)) ? false : undefined,
 );

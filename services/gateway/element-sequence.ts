@@ -4,6 +4,10 @@ import { refuseXml, type XmlElement } from './xml-reader.ts';
 export const DUIS_NAMESPACE = 'http://www.dccinterface.co.uk/ServiceUserGateway';
 const XSI_NAMESPACE = 'http://www.w3.org/2001/XMLSchema-instance';
 
+/** What a schema says of all its elements: their namespace, and the attributes that some of them may have. */
+export type ElementSchema = { uri: string; attributes: Readonly<Record<string, readonly string[]>> };
+const DUIS: ElementSchema = { uri: DUIS_NAMESPACE, attributes: {} };
+
 /**
  * The children of one element, taken in the order of an xs:sequence. Each taking checks name, namespace and content,
  * and throws XML_REFUSED at the line of the first that is not what the schema demands.
@@ -22,7 +26,7 @@ export type ElementSequence = {
   end(): void;
 };
 
-export function sequenceOf(file: string, parent: XmlElement): ElementSequence {
+export function sequenceOf(file: string, parent: XmlElement, schema = DUIS): ElementSequence {
   if (/\S/.test(parent.text)) {
     throw refuseXml(file, parent.line, `elements only in ${parent.name}`, parent.text.trim());
   }
@@ -30,7 +34,7 @@ export function sequenceOf(file: string, parent: XmlElement): ElementSequence {
   const peek = () => parent.children.at(at);
   const isNext = (locals: readonly string[]) => {
     const next = peek();
-    return next !== undefined && next.uri === DUIS_NAMESPACE && locals.includes(next.local);
+    return next !== undefined && next.uri === schema.uri && locals.includes(next.local);
   };
   const choice = (locals: readonly string[]): XmlElement => {
     const next = peek();
@@ -38,10 +42,10 @@ export function sequenceOf(file: string, parent: XmlElement): ElementSequence {
       throw refuseXml(file, parent.line, `${listed(locals)} in ${parent.name}, found its end`);
     }
     if (!isNext(locals)) {
-      throw refuseXml(file, next.line, `${listed(locals)} of namespace ${DUIS_NAMESPACE}`, qualified(next));
+      throw refuseXml(file, next.line, `${listed(locals)} of namespace ${schema.uri}`, qualified(next, schema));
     }
     at++;
-    refuseAttributes(file, next);
+    refuseAttributes(file, next, schema.attributes[next.local]);
     return next;
   };
   const optionalElement = (local: string) => (isNext([local]) ? choice([local]) : undefined);
@@ -61,7 +65,7 @@ export function sequenceOf(file: string, parent: XmlElement): ElementSequence {
     end: () => {
       const next = peek();
       if (next !== undefined) {
-        throw refuseXml(file, next.line, `the end of ${parent.name}`, qualified(next));
+        throw refuseXml(file, next.line, `the end of ${parent.name}`, qualified(next, schema));
       }
     },
   };
@@ -93,6 +97,6 @@ function listed(locals: readonly string[]): string {
   return locals.length === 1 ? locals[0] : `one of ${locals.join(', ')}`;
 }
 
-function qualified(element: XmlElement): string {
-  return element.uri === DUIS_NAMESPACE ? element.name : `{${element.uri}}${element.local}`;
+function qualified(element: XmlElement, { uri }: ElementSchema): string {
+  return element.uri === uri ? element.name : `{${element.uri}}${element.local}`;
 }

@@ -2,6 +2,7 @@ import type { RequestId } from '#core/identifiers.ts';
 import { formatInstant } from '#core/settlement-day.ts';
 import type { Reading, Readings } from './answer.ts';
 import { DUIS_VERSION, serviceReferenceOf } from './duis-request.ts';
+import type { GbcsMessage } from './gbcs/message.ts';
 import { element, type XmlNode } from './xml-writer.ts';
 
 /**
@@ -11,24 +12,44 @@ import { element, type XmlNode } from './xml-writer.ts';
 export const MMC_NAMESPACE = 'http://www.dccinterface.co.uk/ResponseAndAlert';
 
 /** MMC `GBCSResponse`: the whole document for a SMETS2 meter. */
-export function gbcsResponse(requestId: RequestId, readings: Readings): XmlNode {
-  return element('ra:GBCSResponse', headerAndBody('ra', requestId, readings), {
+export function gbcsResponse(message: Extract<GbcsMessage, { kind: 'response' }>): XmlNode {
+  return element('ra:GBCSResponse', [element('ra:Header', messageHeader(message)), body('ra', message.readings)], {
     'xmlns:ra': MMC_NAMESPACE,
     schemaVersion: DUIS_VERSION,
   });
 }
 
-/** `Header` and `Body` of a response, their own names in the namespace of `prefix`. */
+/** `Header` and `Body` of a SMETS1 response, their own names in the namespace of `prefix`. */
 export function headerAndBody(prefix: string, requestId: RequestId, readings: Readings): XmlNode[] {
+  return [element(`${prefix}:Header`, header(requestId, readings)), body(prefix, readings)];
+}
+
+function body(prefix: string, readings: Readings): XmlNode {
+  return element(`${prefix}:Body`, [
+    element(`${prefix}:ResponseMessage`, [element('ra:SMETSData', [serviceResponse(readings)])]),
+  ]);
+}
+
+/** MMC `HeaderType` of what the message itself says. */
+function messageHeader({ envelope, useCase }: GbcsMessage): XmlNode[] {
+  const { originator, recipient, counter, unknownParty, timeMs } = envelope;
+  const optional = (name: string, value: string | bigint | undefined) =>
+    value === undefined ? [] : [element(`ra:${name}`, String(value))];
   return [
-    element(`${prefix}:Header`, header(requestId, readings)),
-    element(`${prefix}:Body`, [
-      element(`${prefix}:ResponseMessage`, [element('ra:SMETSData', [serviceResponse(readings)])]),
-    ]),
+    element('ra:BusinessOriginatorID', originator),
+    element('ra:BusinessTargetID', recipient),
+    element('ra:OriginatorCounter', String(counter)),
+    ...optional('SupplementaryRemotePartyID', unknownParty?.eui),
+    ...optional('SupplementaryRemotePartyCounter', unknownParty?.counter),
+    ...optional('SupplementaryOriginatorCounter', unknownParty?.deviceCounter),
+    element('ra:GBCSHexadecimalMessageCode', useCase.code.toString(16).padStart(4, '0').toUpperCase()),
+    element('ra:ServiceReference', serviceReferenceOf(useCase.srv)),
+    element('ra:ServiceReferenceVariant', useCase.srv),
+    ...optional('Timestamp', timeMs === undefined ? undefined : formatInstant(timeMs)),
   ];
 }
 
-/** MMC `HeaderType`. The counter is the request's; the broker's own, for a party the meter does not know, is not made. */
+/** MMC `HeaderType` of an answer to a request: the counter is the request's. */
 function header({ originator, target, counter }: RequestId, { srv, rows }: Readings): XmlNode[] {
   const isSnapshot = srv === '4.1.1' || srv === '4.2';
   return [
@@ -67,7 +88,8 @@ function serviceResponse({ srv, success, rows }: Readings): XmlNode {
           time('ra:Timestamp', row),
           element('ra:Electricity', [
             element('ra:ElecActiveImportRegisterConsumption', String(row.activeWh)),
-            ...timeOfUse(row),
+            ...second('ra:SecondaryActiveImportRegisterConsumption', row),
+            ...tariff(row),
           ]),
         ]),
       );
@@ -81,7 +103,10 @@ function serviceResponse({ srv, success, rows }: Readings): XmlNode {
         'ReadActiveImportProfileData',
         entries((row) => [
           time('ra:Timestamp', row),
-          element('ra:Electricity', [element('ra:PrimaryValue', String(row.activeWh))]),
+          element('ra:Electricity', [
+            element('ra:PrimaryValue', String(row.activeWh)),
+            ...second('ra:SecondaryValue', row),
+          ]),
         ]),
       );
     case '4.8.3':
@@ -103,15 +128,20 @@ function serviceResponse({ srv, success, rows }: Readings): XmlNode {
   }
 }
 
-function registers(direction: 'Import' | 'Export', { activeWh, reactiveVarh }: Reading): XmlNode[] {
-  const register = (kind: string, value: number, unit: string) =>
-    element(`ra:${kind}${direction}Register`, [
-      element('ra:Value', String(value)),
-      element(`ra:${kind}EnergyUnit`, unit),
-    ]);
+function registers(direction: 'Import' | 'Export', { activeWh, reactiveVarh, secondaryWh }: Reading): XmlNode[] {
+  const register = (kind: 'Active' | 'Reactive', value: number | undefined, prefix = '') =>
+    value === undefined
+      ? []
+      : [
+          element(`ra:${prefix}${kind}${direction}Register`, [
+            element('ra:Value', String(value)),
+            element(`ra:${kind}EnergyUnit`, kind === 'Active' ? 'Wh' : 'varh'),
+          ]),
+        ];
   return [
-    register('Active', activeWh, 'Wh'),
-    ...(reactiveVarh === undefined ? [] : [register('Reactive', reactiveVarh, 'varh')]),
+    ...register('Active', activeWh),
+    ...register('Reactive', reactiveVarh),
+    ...register('Active', secondaryWh, 'Secondary'),
   ];
 }
 
@@ -119,8 +149,16 @@ function reactive(name: string, { reactiveVarh }: Reading): XmlNode[] {
   return reactiveVarh === undefined ? [] : [element(name, String(reactiveVarh))];
 }
 
-function timeOfUse({ touWh }: Reading): XmlNode[] {
-  return (touWh ?? []).map((wh, at) =>
-    element('ra:TariffTOURegisterMatrixValue', String(wh), { index: String(at + 1) }),
-  );
+function second(name: string, { secondaryWh }: Reading): XmlNode[] {
+  return secondaryWh === undefined ? [] : [element(name, String(secondaryWh))];
+}
+
+function tariff({ touWh, secondaryTouWh, blockWh }: Reading): XmlNode[] {
+  const matrix = (name: string, values: readonly number[] | undefined) =>
+    (values ?? []).map((wh, at) => element(`ra:${name}RegisterMatrixValue`, String(wh), { index: String(at + 1) }));
+  return [
+    ...matrix('SecondaryTariffTOU', secondaryTouWh),
+    ...matrix('TariffTOU', touWh),
+    ...(blockWh ?? []).flatMap((values, at) => matrix(`TariffTOUBlock${at + 1}`, values)),
+  ];
 }

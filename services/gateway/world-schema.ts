@@ -4,6 +4,7 @@ import { GENERATIONS, ROLES, SERVICES, SRVS } from '#core/matrix.ts';
 import { APPOINTED_ROLES } from '#core/registration.ts';
 import { FREQUENCIES } from '#core/schedule.ts';
 import { parseDay, parseInstant } from '#core/settlement-day.ts';
+import { ASSUMED_CODES, type AssumedCode } from './assumed-codes.ts';
 import { SCHEDULED_BODIES } from './duis-request.ts';
 import { TIME } from './duis-types.ts';
 
@@ -61,7 +62,7 @@ const THRESHOLD = closed(
   'An Anomaly Detection Threshold.',
 );
 
-const USER = closed(
+export const USER = closed(
   ['name', 'eui', 'category', 'roles', 'gates'],
   {
     name: { type: 'string', minLength: 1, description: 'What sentences call the User.' },
@@ -144,9 +145,15 @@ const SCHEDULE = closed(
   'A schedule that stands already.',
 );
 
-/** Every code here is assumed: the DUIS schema lists it, but no source of ours says what it means. */
-const code = (pattern: string, value: string, description: string) =>
-  ({ type: 'string', pattern, default: value, description }) as const;
+/** `mdr ask` answers requests: it tells nobody of schedules removed. */
+export type WorldCode = Exclude<AssumedCode, 'scheduleRemovalAlert'>;
+const { scheduleRemovalAlert: _, ...WORLD_CODES } = ASSUMED_CODES;
+const codes = Object.fromEntries(
+  Object.entries(WORLD_CODES).map(([name, { pattern, default: value, says }]) => [
+    name,
+    { type: 'string', pattern, default: value, description: says },
+  ]),
+);
 const SETTINGS = withDefaults(
   {
     settlementDays: {
@@ -162,16 +169,7 @@ const SETTINGS = withDefaults(
       description: 'What a wrong MPAN check digit in this file leads to.',
     },
     seed: { type: 'integer', minimum: 0, maximum: 4_294_967_295, default: 1, description: 'Of the simulated meters.' },
-    assumedCodes: withDefaults(
-      {
-        readUnknownSchedule: code('^[EW]0502\\d\\d$', 'E050201', '5.2 names no schedule of the User.'),
-        deleteUnknownSchedule: code('^[EW]0503\\d\\d$', 'E050301', '5.3 names no schedule of the User.'),
-        scheduleLimit: code('^E0501\\d\\d$', 'E050101', '5.1 would be the 100th of the User for the device.'),
-        scheduleNeverRuns: code('^E0501\\d\\d$', 'E050102', '5.1 describes a schedule with no execution to come.'),
-        quarantineAlert: code('^(AD1|N\\d{1,3})$', 'N36', 'DCC Alert that tells a User of a quarantined request.'),
-      },
-      'Codes that the DUIS schema lists and whose meaning is assumed.',
-    ),
+    assumedCodes: withDefaults(codes, 'Codes that the DUIS schema lists and whose meaning is assumed.'),
   },
   'Settings of the world.',
 );
@@ -208,13 +206,7 @@ export type WorldDocument = {
   registrations: RegistrationDocument[];
   schedules?: ScheduleDocument[];
 };
-export type AssumedCodes = {
-  readUnknownSchedule: string;
-  deleteUnknownSchedule: string;
-  scheduleLimit: string;
-  scheduleNeverRuns: string;
-  quarantineAlert: string;
-};
+export type AssumedCodes = Record<WorldCode, string>;
 export type UserDocument = {
   name: string;
   eui: string;

@@ -87,7 +87,7 @@ export function readWorld(file: string, text: string): World {
   };
 }
 
-type Notes = {
+export type Notes = {
   faults: Fault[];
   warnings: Fault[];
   fault(path: DocumentPath, expected: string): void;
@@ -105,7 +105,7 @@ function notesOf({ faultAt }: ReadDocument): Notes {
   };
 }
 
-function checkUsers(users: readonly UserDocument[], notes: Notes): void {
+export function checkUsers(users: readonly UserDocument[], notes: Notes): void {
   const euis = onlyOnce('EUI', notes);
   const names = onlyOnce('name', notes);
   const mpids = onlyOnce('MPID of one User', notes);
@@ -210,7 +210,7 @@ function offsetMs(window: NonNullable<ScheduleDocument['window']>, end: 'start' 
   return window[`${end}OffsetDays`] * DAY_MS + timeMs(window[`${end}Time`]);
 }
 
-function userOf(user: UserDocument): User {
+export function userOf(user: UserDocument): User {
   return {
     name: user.name,
     eui: deviceIdOf(user.eui),

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
 import avsc from 'avsc';
 import { CompressionTypes, Kafka, logLevel, type Message } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -16,7 +18,7 @@ const SCHEMA_ID = 5;
 const TABLES: TopicName[] = ['registrations', 'inventory'];
 const run = `feeds-${process.pid}-${Math.trunc(performance.timeOrigin)}`;
 
-describeWithKafka('feeds of compacted topics', ({ brokers }) => {
+describeWithKafka('feeds of compacted topics', ({ brokers, registryUrl }) => {
   const kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   const producer = kafka.producer();
@@ -143,7 +145,7 @@ describeWithKafka('feeds of compacted topics', ({ brokers }) => {
     const context = {
       name: 'test',
       kafka,
-      settings: { prefix },
+      settings: { prefix, registry: registryUrl },
       schemaIds: { users: SCHEMA_ID },
       setAside: async (some: DeadLetter[]) => void letters.push(...some),
       fail,
@@ -164,12 +166,37 @@ describeWithKafka('feeds of compacted topics', ({ brokers }) => {
     await following.stop();
   });
 
+  test('a User written with the schema as it was released is read as one of today', async () => {
+    const prefix = await newPrefix(['users'], 2);
+    const released = readFileSync(new URL('../../schemas/released/user.avsc', import.meta.url), 'utf8');
+    const registry = new SchemaRegistry({ host: registryUrl });
+    const { id } = await registry.register({ type: SchemaType.AVRO, schema: released }, { subject: `${prefix}users` });
+    const today = USER.fromBuffer((user(9, 'Nine', 0).value as Buffer).subarray(5)) as object;
+    const value = framed(id, avsc.Type.forSchema(JSON.parse(released)).toBuffer(today));
+    await producer.send({ topic: `${prefix}users`, messages: [{ key: keyOf(9), value, partition: 0 }] });
+    const context = {
+      name: 'test',
+      kafka,
+      settings: { prefix, registry: registryUrl },
+      schemaIds: { users: SCHEMA_ID },
+      setAside: () => Promise.reject(new Error('it is set aside')),
+      fail,
+    } as unknown as ServiceContext;
+    let known: unknown[] = [];
+    const following = await followUsers(context, (users) => {
+      known = users;
+    });
+    await following.restored;
+    expect(known).toEqual([expect.objectContaining({ name: 'Nine', deliveryUrl: null })]);
+    await following.stop();
+  });
+
   test('Users are known at once where there are none', async () => {
     const prefix = await newPrefix(['users'], 2);
     const context = {
       name: 'test',
       kafka,
-      settings: { prefix },
+      settings: { prefix, registry: registryUrl },
       schemaIds: { users: 5 },
       fail,
     } as unknown as ServiceContext;

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Registry, register } from 'prom-client';
 import { MdrError } from '#core/errors.ts';
@@ -10,10 +10,17 @@ export type Health = {
   notReadyBecause(): string | undefined;
   /** Where the service stands, for `mdr load` and people: plain JSON. */
   status(): Record<string, unknown>;
+  /** What else is answered, by method and path. */
+  routes?(): Routes;
 };
+export type Routes = Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => void>>;
 
 const HEADERS_TIMEOUT_MS = 5000;
 const REQUEST_BYTES_MAX = 8192;
+/** A megabyte comes in this time on any line that is worth the name. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** A service that starts is ready within some of these. */
+const RETRY_AFTER_SECONDS = 2;
 
 /** Serves /metrics, /live, /ready and /status. Throws COULD_NOT_RUN where the address is not to be had. */
 export async function serveHealth(
@@ -23,13 +30,20 @@ export async function serveHealth(
   metrics: Registry = register,
 ): Promise<{ server: Server; port: number; close(): Promise<void> }> {
   const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: REQUEST_BYTES_MAX },
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: REQUEST_BYTES_MAX },
     (request, response) => {
       const answer = (status: number, body: string, type = 'text/plain; charset=utf-8') => {
         response.writeHead(status, { 'content-type': type, connection: 'close' });
         response.end(request.method === 'HEAD' ? undefined : body);
       };
-      if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'only GET\n');
+      const route = health.routes?.()[`${request.method} ${request.url}`];
+      if (route !== undefined) return route(request, response);
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        const reason = health.notReadyBecause();
+        if (reason === undefined) return answer(405, 'only GET\n');
+        response.setHeader('retry-after', String(RETRY_AFTER_SECONDS));
+        return answer(503, `not ready: ${reason}\n`);
+      }
       switch (request.url) {
         case '/live':
           return health.isLive() ? answer(200, 'live\n') : answer(503, 'not live\n');

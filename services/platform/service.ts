@@ -2,7 +2,7 @@ import type { Admin, Kafka } from 'kafkajs';
 import { collectDefaultMetrics, register } from 'prom-client';
 import { ERRORS, MdrError } from '#core/errors.ts';
 import { sleep } from './clock.ts';
-import { serveHealth } from './http.ts';
+import { type Routes, serveHealth } from './http.ts';
 import { connectAdmin, createKafka } from './kafka/client.ts';
 import { type DeadLetter, encodeDeadLetters } from './kafka/dead-letter.ts';
 import { createOutbox, type Outbox } from './kafka/outbox.ts';
@@ -31,6 +31,8 @@ export type ServiceContext = {
 export type RunningService = {
   notReadyBecause(): string | undefined;
   status(): Record<string, unknown>;
+  /** Requests that it answers beside those about its health, by method and path, as `POST /registrations`. */
+  routes?: Routes;
   /** Finishes and commits what was begun, takes nothing more, lets go of its partitions. */
   drain(): Promise<void>;
 };
@@ -77,6 +79,7 @@ export async function runService(service: Service, argv: string[], environment: 
         ready: running !== undefined && running.notReadyBecause() === undefined,
         ...running?.status(),
       }),
+      routes: () => running?.routes ?? {},
     },
     settings.host,
     settings.port,
@@ -113,8 +116,8 @@ export async function runService(service: Service, argv: string[], environment: 
 
 const EXIT_WITHIN_MS = 500;
 
-/** What a service is connected to. */
-class Connections {
+/** What a service, or a command that works as one, is connected to. */
+export class Connections {
   #admin: Admin | undefined;
   #producers: RawProducer[] = [];
   #outbox: Outbox | undefined;

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import avsc from 'avsc';
-import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import { WIRE_HEADER_BYTES, wireSchemaId } from '#schemas/wire.ts';
 import { BatchWalk } from './batch-walk.ts';
 import { endOffsets, readPartitions } from './kafka/partition-reader.ts';
+import { registeredSchema } from './kafka/registry.ts';
 import type { ServiceContext } from './service.ts';
 
 const USER = avsc.Type.forSchema(JSON.parse(readFileSync(new URL('../../schemas/user.avsc', import.meta.url), 'utf8')));
@@ -28,6 +29,8 @@ export async function followUsers<T>(
   const left = new Set(ends.flatMap((end, partition) => (end > 0 ? [partition] : [])));
   const users = new Map<string, T>();
   const walk = new BatchWalk(name);
+  /** By schema id: what reads its values as today's. The topic is compacted, so old ones stay for ever. */
+  const resolvers = new Map<number, Resolver>([[schemaIds.users, USER.createResolver(USER)]]);
   let resolveRestored: () => void = () => {};
   const restored = new Promise<void>((resolve) => {
     resolveRestored = resolve;
@@ -41,9 +44,12 @@ export async function followUsers<T>(
   };
   const reading = readPartitions(kafka, {
     partitions: ends.map((_, partition) => ({ topic, partition, fromOffset: 0 })),
-    onBatch(batch, { partition }) {
+    async onBatch(batch, { partition }) {
       walk.begin({ topic: 'users', partition, batches: [batch], fromOffset: 0 });
-      while (walk.next()) if (apply(users, walk, schemaIds.users)) hasChanged = true;
+      while (walk.next()) {
+        await learn(resolvers, walk, settings.registry);
+        if (apply(users, walk, resolvers, schemaIds.users)) hasChanged = true;
+      }
       if (walk.deadLetters.length > 0) setAside(walk.deadLetters).catch(fail);
     },
     onAnswerEnd(reached) {
@@ -59,15 +65,38 @@ export async function followUsers<T>(
   return { restored, stop: reading.stop };
 }
 
+type Resolver = ReturnType<typeof USER.createResolver>;
+
+/** Asks the registry for the schema of the record under the cursor, where it is not known. */
+async function learn(resolvers: Map<number, Resolver>, { cursor }: BatchWalk, registry: string): Promise<void> {
+  const { buffer, valueAt, valueLength } = cursor;
+  const id = wireSchemaId(buffer, valueAt, valueLength);
+  if (id < 0 || resolvers.has(id)) return;
+  const schema = await registeredSchema(registry, id);
+  if (schema === undefined) return;
+  try {
+    resolvers.set(id, USER.createResolver(avsc.Type.forSchema(JSON.parse(schema))));
+  } catch {
+    // Of another topic: the record is set aside for it.
+  }
+}
+
 /** Whether the record under the cursor has changed anything. */
-function apply<T>(users: Map<string, T>, walk: BatchWalk, schemaId: number): boolean {
+function apply<T>(
+  users: Map<string, T>,
+  walk: BatchWalk,
+  resolvers: ReadonlyMap<number, Resolver>,
+  schemaId: number,
+): boolean {
   const { buffer, keyAt, keyLength, valueAt, valueLength } = walk.cursor;
   const key = buffer.toString('latin1', keyAt, keyAt + Math.max(0, keyLength));
   if (valueLength < 0) return users.delete(key);
-  if (!walk.hasValue(schemaId, VALUE_BYTES_MAX)) return false;
+  const written = wireSchemaId(buffer, valueAt, valueLength);
+  const resolver = resolvers.get(written);
+  if (!walk.hasValue(resolver === undefined ? schemaId : written, VALUE_BYTES_MAX)) return false;
   let user: T & { eui: Uint8Array };
   try {
-    user = USER.fromBuffer(Buffer.from(buffer.subarray(valueAt + WIRE_HEADER_BYTES, valueAt + valueLength)));
+    user = USER.fromBuffer(Buffer.from(buffer.subarray(valueAt + WIRE_HEADER_BYTES, valueAt + valueLength)), resolver);
   } catch (error) {
     return walk.setAside('UNDECODABLE', (error as Error).message);
   }

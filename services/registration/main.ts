@@ -1,17 +1,39 @@
-import { Counter } from 'prom-client';
+import { mkdirSync } from 'node:fs';
+import { Counter, Gauge } from 'prom-client';
+import { MdrError } from '#core/errors.ts';
 import { matrixJson } from '#core/matrix.ts';
-import { HASH_CLASSES } from '#fleet-sim/meter.ts';
 import { compileWorld } from '#fleet-sim/world.ts';
-import type { TopicName } from '#schemas/topics.ts';
-import { nowMs } from '#services/platform/clock.ts';
-import { joinGroup } from '#services/platform/kafka/group.ts';
-import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
+import { nowMs, sleep } from '#services/platform/clock.ts';
 import { createPool } from '#services/platform/pool.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
-import { applyFile, type FileResult } from './registration-file.ts';
-import { encodeUsers } from './user-records.ts';
-import type { Task, TaskResult } from './worker.ts';
+import { followUsers } from '#services/platform/user-feed.ts';
+import { STRICTNESS, type Strictness } from './change-parser.ts';
+import { openDoor } from './door.ts';
+import { watchDropFolder } from './drop-folder.ts';
+import { createFleetFill } from './fleet-fill.ts';
+import { applyInventoryFile, type FileResult } from './inventory-file.ts';
+import { knownMpids } from './known-mpids.ts';
+import { createOwner, type Owner } from './owner.ts';
+import { createPostedChanges } from './posted-changes.ts';
+import type { UserRecord } from './user-records.ts';
+import type { Task, TaskResult, WorkerData } from './worker.ts';
+
+/** Settings of whoever takes changes in. */
+export const FEED_SETTINGS = {
+  'check-digits': {
+    type: 'choice',
+    default: 'refuse',
+    choices: STRICTNESS,
+    doc: 'A wrong check digit of an MPAN. refuse: its change is set aside. warn: it is counted and applied.',
+  },
+  'unknown-mpids': {
+    type: 'choice',
+    default: 'refuse',
+    choices: STRICTNESS,
+    doc: 'An MPID that no User has. refuse: its change is set aside. warn: it is counted and applied.',
+  },
+} as const;
 
 export const registration: Service = {
   name: 'registration',
@@ -21,126 +43,109 @@ export const registration: Service = {
       type: 'choice',
       default: 'fleet',
       choices: ['fleet', 'nothing'],
-      doc: 'fleet: what the simulated fleet of the run has, once a run. nothing: the topics stay as they are.',
+      doc: 'fleet: what the simulated fleet of the run has, once a run. nothing: the topics stay as they are, and no run is waited for.',
     },
-    file: {
+    drop: {
       type: 'text',
-      doc: 'Changes to apply, one JSON object a line: {"mpan", "appointments": [{"mpid", "role", "efd", "etd"?}]} or {"mpan", "device", "register", "generation", "status"}.',
+      doc: 'Folder that is watched for files of changes (.csv, .ndjson); each goes to its done or failed with a summary.',
     },
+    'inventory-file': {
+      type: 'text',
+      doc: 'Metering points to put into the inventory, one JSON object a line: {"mpan", "device", "register", "generation", "status"}.',
+    },
+    ...FEED_SETTINGS,
   },
   start,
 };
 
-/** Cells a task: some ten thousand meters, half a second of a worker at most. */
-const CELLS_A_TASK = 2;
-
-type Load = { partition: number; isLoaded: boolean; runId: string };
+const ANSWERS_WITHIN_MS = 15_000;
+const LOOK_EVERY_MS = 20;
 
 async function start(context: ServiceContext): Promise<RunningService> {
-  const { settings, outbox, schemaIds, fail } = context;
-  const run = await awaitRun(context);
-  const world = compileWorld(run.scenario, run.matrix);
-  const pool = createPool<Task, TaskResult>(new URL('./worker.ts', import.meta.url), settings.workers, {
-    scenario: run.scenario,
-    matrix: matrixJson(run.matrix),
+  const { settings, outbox, schemaIds } = context;
+  const { own } = settings;
+  const run = own.load === 'fleet' ? await awaitRun(context) : undefined;
+  const data: WorkerData = {
     schemaIds,
-  });
-  const loads = new Map<number, Load>();
-  let meteringPoints = 0;
-  let schedules = 0;
-  let applied: FileResult | undefined;
-
-  async function loadPartition(load: Load): Promise<void> {
-    const { partition } = load;
-    const cells = Array.from({ length: world.fleet.cells }, (_, cell) => cell).filter(
-      (cell) => (cell % HASH_CLASSES) % settings.partitions === partition,
-    );
-    const tasks: number[][] = [];
-    for (let at = 0; at < cells.length; at += CELLS_A_TASK) tasks.push(cells.slice(at, at + CELLS_A_TASK));
-    // As many at a time as there are threads; sending is waited for before a thread gets more.
-    const next = async (): Promise<void> => {
-      for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
-        if (loads.get(partition) !== load) return;
-        const result = await pool.run({ cells: task, partition, stampMs: Math.floor(nowMs()) });
-        meteringPoints += result.meteringPoints;
-        schedules += result.schedules;
-        const sent = result.batches.map(({ topic, batch, records }) =>
-          outbox.send(topic, partition, new Uint8Array(batch), records),
-        );
-        if (outbox.pendingBytes > PENDING_BYTES_MAX) await Promise.all(sent);
-      }
-    };
-    await Promise.all(Array.from({ length: settings.workers }, next));
-    if (partition === 0) {
-      const { batch, records } = encodeUsers(world, schemaIds.users, Math.floor(nowMs()));
-      await outbox.send('users', 0, batch, records);
-    }
-    await outbox.idle();
-    load.isLoaded = true;
-  }
-
-  const group = joinGroup(context, {
-    // Nothing is read off this topic: being its group's member is what shares the partitions among the instances.
-    topics: ['registrations'],
-    async assigned(partition, committed) {
-      const before = committed.get('registrations');
-      // Offsets that a person has set have no metadata.
-      const text = before?.metadata ?? '';
-      const runId = text === '' ? '' : (JSON.parse(text) as { loaded: string }).loaded;
-      const isLoaded = settings.own.load === 'nothing' || runId === run.record.runId;
-      const load = { partition, isLoaded, runId: run.record.runId };
-      loads.set(partition, load);
-      if (!isLoaded) loadPartition(load).then(() => group.commit(), fail);
-    },
-    lost(partition) {
-      loads.delete(partition);
-    },
-    take: () => false,
-    committable: () =>
-      [...loads.values()]
-        .filter(({ isLoaded }) => isLoaded && settings.own.load === 'fleet')
-        .map(({ partition, runId }) => ({
-          topic: 'registrations' as TopicName,
-          partition,
-          offset: 0,
-          metadata: JSON.stringify({ next: 0, loaded: runId }),
-        })),
-  });
-
-  for (const [name, help, of] of [
-    ['mdr_metering_points_loaded_total', 'MPANs whose registration and inventory were written', () => meteringPoints],
-    ['mdr_schedules_loaded_total', 'Schedules written', () => schedules],
-  ] as const) {
-    let before = 0;
-    new Counter({
-      name,
-      help,
-      collect() {
-        this.inc(of() - before);
-        before = of();
-      },
-    });
-  }
-  await group.start();
-  if (settings.own.file !== undefined)
-    applied = await applyFile(settings.own.file as string, context, settings.partitions);
-  return {
-    notReadyBecause: () =>
-      group.isSettled && [...loads.values()].every(({ isLoaded }) => isLoaded)
-        ? undefined
-        : 'the topics are being filled',
-    status: () => ({
-      partitions: group.partitions,
-      loaded: [...loads.values()].filter(({ isLoaded }) => isLoaded).length,
-      meteringPoints,
-      schedules,
-      ...(applied === undefined ? {} : { file: applied }),
-    }),
-    drain: () =>
-      group.leave(async () => {
-        await outbox.idle();
-        await pool.end();
-        await run.end();
-      }),
+    partitions: settings.partitions,
+    ...(run === undefined ? {} : { fleet: { scenario: run.scenario, matrix: matrixJson(run.matrix) } }),
   };
+  const pool = createPool<Task, TaskResult>(new URL('./worker.ts', import.meta.url), settings.workers, data);
+  const fill = run === undefined ? undefined : createFleetFill(context, compileWorld(run.scenario, run.matrix), pool);
+  const owner = createOwner({
+    context,
+    pool,
+    ...(run === undefined || fill === undefined ? {} : { fleet: { runId: run.record.runId, fill: fill.fill } }),
+  });
+  let mpids = knownMpids([]);
+  const users = await followUsers<UserRecord>(context, (records) => {
+    mpids = knownMpids(records);
+  });
+  const door = await openDoor(context);
+  const rules = { checkDigits: own['check-digits'] as Strictness, unknownMpids: own['unknown-mpids'] as Strictness };
+  const posts = createPostedChanges({ context, door, pool, rules, mpids: () => mpids });
+  await owner.start();
+  await users.restored;
+  const drop =
+    own.drop === undefined
+      ? undefined
+      : watchDropFolder(made(own.drop as string), context, {
+          door,
+          pool,
+          workers: settings.workers,
+          rules,
+          mpids: () => mpids,
+        });
+  let inventory: FileResult | undefined;
+  if (own['inventory-file'] !== undefined)
+    inventory = await applyInventoryFile(own['inventory-file'] as string, context);
+  measure(owner, () => posts.waiting);
+  return {
+    notReadyBecause: owner.notReadyBecause,
+    routes: { 'POST /registrations': posts.route },
+    status: () => ({
+      ...owner.status(),
+      ...(fill === undefined ? {} : { meteringPoints: fill.meteringPoints, schedules: fill.schedules }),
+      ...(drop === undefined ? {} : { drop: { ...drop.files, current: drop.current } }),
+      ...(inventory === undefined ? {} : { inventory }),
+    }),
+    async drain() {
+      posts.close();
+      await drop?.stop();
+      // Who waits for an answer gets it while there is somebody who decides.
+      for (const endMs = nowMs() + ANSWERS_WITHIN_MS; posts.open > 0 && nowMs() < endMs; ) await sleep(LOOK_EVERY_MS);
+      await owner.leave(async () => {
+        await Promise.all([door.end(), users.stop(), outbox.idle(), run?.end()]);
+        await pool.end();
+      });
+    },
+  };
+
+  function made(folder: string): string {
+    try {
+      mkdirSync(folder, { recursive: true });
+    } catch (error) {
+      throw new MdrError('INPUT_UNREADABLE', `${folder} cannot be watched: ${(error as Error).message}`);
+    }
+    return folder;
+  }
+}
+
+function measure(owner: Owner, waiting: () => number): void {
+  new Counter({
+    name: 'mdr_registration_changes_total',
+    help: 'Changes decided, by what became of them',
+    labelNames: ['outcome'],
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(owner.counts)) this.inc({ outcome }, count);
+    },
+  });
+  new Gauge({
+    name: 'mdr_registration_waiting_changes',
+    help: 'Changes taken in by request or file whose outcome is not known yet',
+    collect() {
+      this.set(waiting());
+    },
+  });
 }

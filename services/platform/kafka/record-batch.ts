@@ -324,6 +324,11 @@ export function countOf(batch: Buffer): number {
   return batch.readInt32BE(COUNT_AT);
 }
 
+/** Checksum of everything that a broker leaves as it is. */
+export function crcOf(batch: Uint8Array): number {
+  return ((batch[CRC_AT] << 24) | (batch[CRC_AT + 1] << 16) | (batch[CRC_AT + 2] << 8) | batch[CRC_AT + 3]) >>> 0;
+}
+
 export function producerIdOf(batch: Buffer): number {
   return readInt64(batch, PRODUCER_ID_AT);
 }

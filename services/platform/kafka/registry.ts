@@ -29,6 +29,16 @@ export async function registerSchemas(url: string): Promise<SchemaIds> {
   return ids as SchemaIds;
 }
 
+/** The schema that the registry has by an id; undefined where it has none. Throws COULD_NOT_RUN. */
+export async function registeredSchema(url: string, id: number): Promise<string | undefined> {
+  const answer = await fetch(`${url}/schemas/ids/${id}`).catch((error: Error) => {
+    throw new MdrError('COULD_NOT_RUN', `No schema registry answers at ${url}: ${error.message}`);
+  });
+  if (answer.status === NOT_FOUND) return undefined;
+  if (!answer.ok) throw new MdrError('COULD_NOT_RUN', `${url} answers ${answer.status} for schema ${id}`);
+  return ((await answer.json()) as { schema: string }).schema;
+}
+
 function registryError(url: string, topic: TopicName, error: Error & { status?: number }): MdrError {
   const isRefusal = error.status === CONFLICT || /incompatible/i.test(error.message);
   if (!isRefusal) return new MdrError('COULD_NOT_RUN', `No schema registry answers at ${url}: ${error.message}`);
@@ -43,3 +53,4 @@ function registryError(url: string, topic: TopicName, error: Error & { status?: 
 }
 
 const CONFLICT = 409;
+const NOT_FOUND = 404;

@@ -20,7 +20,14 @@ export function mpidCodeAt(bytes: Uint8Array, at: number): number {
 
 /** -1 where the text is no MPID. */
 export function mpidCodeOf(mpid: string): number {
-  return mpid.length === 4 ? mpidCodeAt(Buffer.from(mpid, 'latin1'), 0) : -1;
+  if (mpid.length !== 4) return -1;
+  let code = 0;
+  for (let k = 0; k < 4; k++) {
+    const letter = mpid.charCodeAt(k) - A;
+    if (!(letter >= 0 && letter < 26)) return -1;
+    code = code * 26 + letter;
+  }
+  return code;
 }
 
 export function mpidOf(code: number): string {

@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
+import { describeWithKafka } from '#services/platform/test/with-kafka.ts';
+
+const MDR = fileURLToPath(new URL('mdr', import.meta.url));
+const USING = fileURLToPath(new URL('../docs/using/', import.meta.url));
+const MARK = '--- block';
+const folder = mkdtempSync(join(tmpdir(), 'mdr-using-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+type Block = { commands: string; prints: string[] };
+
+/** Blocks of commands of a page, each with the lines that the next block says it prints. */
+function blocksOf(page: string): Block[] {
+  const blocks: Block[] = [];
+  for (const [, kind, text] of page.matchAll(/^```(text)?\n([\s\S]*?)^```$/gm)) {
+    if (kind === 'text') (blocks.at(-1) as Block).prints.push(...text.trim().split('\n'));
+    else blocks.push({ commands: text.trim(), prints: [] });
+  }
+  return blocks;
+}
+
+/** Seconds differ from run to run. */
+const settled = (text: string) => text.replaceAll(/\d+\.\d s\b/g, 'N s');
+
+function bash(
+  script: string,
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = spawn('bash', ['-c', script], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (part) => {
+      stdout += String(part);
+    });
+    child.stderr.on('data', (part) => {
+      stderr += String(part);
+    });
+    child.once('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+describeWithKafka('the pages that tell how to use the stream', ({ brokers, registryUrl }) => {
+  test.each(['users', 'registrations'])(
+    '%s.md: every command does what it says, and prints what it says',
+    async (name) => {
+      const cwd = join(folder, name);
+      cpSync(join(USING, 'examples'), cwd, { recursive: true });
+      const blocks = blocksOf(readFileSync(join(USING, `${name}.md`), 'utf8'));
+      const prefix = `using-${name}-${process.pid}-${Math.trunc(performance.timeOrigin)}.`;
+      const env = {
+        ...process.env,
+        KAFKA_BROKERS: brokers.join(),
+        SCHEMA_REGISTRY_URL: registryUrl,
+        MDR_PREFIX: prefix,
+      };
+      const script = blocks
+        // The broker of the test is there already.
+        .map(({ commands }) => `echo '${MARK}'\n${commands.replaceAll(/^npx mdr kafka .*$/gm, 'true')}`)
+        .join('\n')
+        .replaceAll('npx mdr', MDR)
+        .replaceAll('9470', String(await freePort()));
+      const topics = name === 'registrations' ? '' : `${MDR} topics\n`;
+      const { code, stdout, stderr } = await bash(
+        `set -euo pipefail\ntrap 'jobs -p | xargs -r kill' EXIT\n${topics}${script}`,
+        cwd,
+        env,
+      );
+      const printed = stdout.split(`${MARK}\n`).slice(1);
+      expect([code, printed.length], stderr).toEqual([0, blocks.length]);
+      expect(blocks.filter(({ prints }) => prints.length > 0).length).toBeGreaterThan(1);
+      blocks.forEach(({ commands, prints }, k) => {
+        const lines = settled(printed[k]).split('\n');
+        for (const line of prints) expect(lines, commands).toContain(settled(line));
+      });
+    },
+  );
+});
