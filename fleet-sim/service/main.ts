@@ -130,6 +130,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
           const beganMs = nowMs();
           if (!fleet.run()) isIdle = false;
           pace.spent(nowMs() - beganMs);
+          // What is on demand, of any partition, is taken between the turns of two.
+          await breathe();
         }
       }
       if (paused.size > 0) resumePaused();

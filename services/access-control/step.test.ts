@@ -349,8 +349,9 @@ describe('positions and offsets', () => {
   test('batches are bounded, and in order', () => {
     const { step, task, request } = acceptingWorld(SCHEDULED);
     const records = Array.from({ length: RECORDS_PER_BATCH_MAX + 10 }, () => recordOf(request()));
-    const halves = [records.slice(0, 3000), records.slice(3000)];
-    const { outputs } = step.run({ ...task, batches: [batchOf(halves[0], 0), batchOf(halves[1], 3000)] });
+    const half = RECORDS_PER_BATCH_MAX / 2;
+    const halves = [records.slice(0, half), records.slice(half)];
+    const { outputs } = step.run({ ...task, batches: [batchOf(halves[0], 0), batchOf(halves[1], half)] });
     expect(outputs.map((output) => output.records)).toEqual([RECORDS_PER_BATCH_MAX, 10]);
     const values = recordsOf(outputs)[`device-requests.scheduled/${PARTITION}`].map(({ value }) => value);
     const offsets = values.map(
