@@ -289,12 +289,13 @@ ${parts.join('\n\n')}
 }
 
 function settingsTable(settings: Readonly<Record<string, Setting>>): string {
-  const rows = Object.entries(settings).map(([name, { doc, default: usual, choices, environment }]) => {
+  const rows = Object.entries(settings).map(([name, { doc, default: usual, choices, environment, isSecret }]) => {
     const variables = [`MDR_${name.toUpperCase().replaceAll('-', '_')}`, environment].filter(
       (one) => one !== undefined,
     );
     const values = choices === undefined ? '' : ` One of ${choices.join(', ')}.`;
-    return `| \`--${name}\` | ${cell(doc)}${values} | ${usual === undefined ? '' : `\`${usual}\``} | ${variables.map((one) => `\`${one}\``).join(' ')} |`;
+    const flag = isSecret ? name : `--${name}`;
+    return `| \`${flag}\` | ${cell(doc)}${values} | ${usual === undefined ? '' : `\`${usual}\``} | ${variables.map((one) => `\`${one}\``).join(' ')} |`;
   });
   return `| setting | what it is | default | environment |\n|---|---|---|---|\n${rows.join('\n')}`;
 }
