@@ -18,6 +18,7 @@ import { ASSUMED_CODES } from '#services/gateway/assumed-codes.ts';
 import { SIGNATURE_FAULTS } from '#services/gateway/xml-signature.ts';
 import { COMMON_SETTINGS, type Setting } from '#services/platform/settings.ts';
 import { SERVICES } from '../bin/serve.ts';
+import { chartPage } from './chart-page.ts';
 
 /** Pages and files that are made from the code: path from the project's root, and text. */
 export function generatedFiles(): Record<string, string> {
@@ -27,6 +28,7 @@ export function generatedFiles(): Record<string, string> {
     'docs/reference/codes.md': codesPage(),
     'docs/reference/topics.md': topicsPage(),
     'docs/reference/services.md': servicesPage(),
+    'helm/mdr-stream/README.md': chartPage(MADE),
     'load-tests/scenario.schema.json': `${JSON.stringify(SCENARIO_SCHEMA, null, 2)}\n`,
   };
 }
