@@ -4,6 +4,7 @@ import { runAudit } from '#load-tests/audit/audit.ts';
 import { FINDINGS_KEPT_MAX } from '#load-tests/audit/findings.ts';
 import { renderAudit } from '#load-tests/audit/summary.ts';
 import { createKafka } from '#services/platform/kafka/client.ts';
+import { NO_SECURITY, type Security } from '#services/platform/kafka/security.ts';
 import { prefixesOn } from '#services/platform/kafka/topics.ts';
 import { type GivenKafka, givenKafka, requireReachable } from '#services/platform/kafka-provider/given.ts';
 import { standingKafka } from '#services/platform/kafka-provider/standing-kafka.ts';
@@ -53,11 +54,12 @@ export async function run(argv: string[]): Promise<number> {
     },
   });
   if (!/^\d{1,9}$/.test(values.show)) throw new MdrError('USAGE', `--show ${values.show} is not a whole number`);
-  const { brokers, registryUrl } = await kafkaOf(values);
+  const { brokers, registryUrl, security } = await kafkaOf(values);
   const report = await runAudit({
     brokers,
     registryUrl,
-    prefix: values.prefix ?? process.env.MDR_PREFIX ?? (await latestPrefix(brokers)),
+    security,
+    prefix: values.prefix ?? process.env.MDR_PREFIX ?? (await latestPrefix(brokers, security)),
     isAllDemanded: values.all,
     isDeadLetterFault: values['no-dead-letters'],
   });
@@ -65,8 +67,8 @@ export async function run(argv: string[]): Promise<number> {
   return report.clean ? 0 : 1;
 }
 
-async function latestPrefix(brokers: string[]): Promise<string> {
-  const admin = createKafka(brokers, 'mdr-audit', createLog('mdr-audit', 'silent')).admin();
+async function latestPrefix(brokers: string[], { kafka }: Security): Promise<string> {
+  const admin = createKafka(brokers, 'mdr-audit', createLog('mdr-audit', 'silent'), kafka).admin();
   await admin.connect();
   try {
     const prefixes = await prefixesOn(admin);
@@ -83,6 +85,6 @@ async function kafkaOf(values: { brokers?: string; registry?: string }): Promise
     return given;
   }
   const standing = await standingKafka();
-  if (standing !== undefined) return standing;
+  if (standing !== undefined) return { ...standing, security: NO_SECURITY };
   throw new MdrError('COULD_NOT_RUN', 'No Kafka is given and none is running: give --brokers and --registry');
 }

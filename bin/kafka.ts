@@ -51,7 +51,7 @@ const OPTIONS_OF: Record<string, string[]> = {
 };
 
 type Values = ReturnType<typeof parse>['values'];
-type Shown = GivenKafka & { provider: string; startedAt?: string };
+type Shown = Omit<GivenKafka, 'security'> & { provider: string; startedAt?: string };
 
 const parse = (argv: string[]) => parseArgs({ args: argv, allowPositionals: true, options: OPTIONS, tokens: true });
 

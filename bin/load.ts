@@ -11,6 +11,7 @@ import { loadScenario } from '#load-tests/scenario/load.ts';
 import { PARTITIONS_ALLOWED, PARTITIONS_DEFAULT } from '#schemas/topics.ts';
 import { nowMs } from '#services/platform/clock.ts';
 import { createKafka } from '#services/platform/kafka/client.ts';
+import type { GivenKafka } from '#services/platform/kafka-provider/given.ts';
 import { provideKafka } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
 import { quote, showResult, VERDICT_EXIT_CODES, wholeNumber } from './run-output.ts';
@@ -36,7 +37,7 @@ time, lag, rates, processor time and memory beside it.
   --brokers LIST     Kafka to use (or KAFKA_BROKERS); with --registry URL (or SCHEMA_REGISTRY_URL)
   --prefix P         what stands before the names of topics and groups [mdr-RUN., another for each run]
   --given LIST       services that run already on these topics, by the URLs of their health as http://127.0.0.1:9464:
-                     none of their kind is started, and they are not ended
+                     none of their kind is started, and they are not ended; a host of several addresses is several
   --audit            audits the run's topics at the end, as 'mdr audit' does; its faults make the exit code 1
   --out DIR          where the report goes (mdr-report/load-SCENARIO unless given), with the services' logs
   --json             prints the report as JSON and nothing else
@@ -134,14 +135,14 @@ export async function run(argv: string[]): Promise<number> {
       for (const signal of STOP_SIGNALS) process.removeListener(signal, stop);
     }
     say('Counting the run from its topics');
-    const client = createKafka(kafka.brokers, 'mdr-load', createLog('mdr-load', 'silent'));
+    const client = createKafka(kafka.brokers, 'mdr-load', createLog('mdr-load', 'silent'), kafka.security.kafka);
     const command = commandOf(name, argv, positionals);
     const context = { speed, provider: kafka.provider, runId, workers, version: version(), command };
     const report = await reportLoad(client, result, context);
     await writeReport(report, directory);
     if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else showResult(report, directory);
-    const faults = values.audit ? await audit(kafka.brokers, kafka.registryUrl, result.prefix, values.json) : 0;
+    const faults = values.audit ? await audit(kafka, result.prefix, values.json) : 0;
     if (kafka.outlives) say(`Look into its topics with: npx mdr audit --prefix ${result.prefix}`);
     return faults > 0 ? 1 : VERDICT_EXIT_CODES[report.verdict];
   } finally {
@@ -226,8 +227,12 @@ function createLoadProgress(isQuiet: boolean): { show(progress: LoadProgress): v
 }
 
 /** Audits the run and shows what it found; the number of faults. */
-async function audit(brokers: string[], registryUrl: string, prefix: string, isQuiet: boolean): Promise<number> {
-  const options = { brokers, registryUrl, prefix, isAllDemanded: false, isDeadLetterFault: false };
+async function audit(
+  { brokers, registryUrl, security }: GivenKafka,
+  prefix: string,
+  isQuiet: boolean,
+): Promise<number> {
+  const options = { brokers, registryUrl, security, prefix, isAllDemanded: false, isDeadLetterFault: false };
   const report = await runAudit(options);
   (isQuiet ? process.stderr : process.stdout).write(`\n${renderAudit(report, FAULTS_SHOWN_MAX)}`);
   return report.faults.total;

@@ -127,13 +127,15 @@ describeWithKafka('a service in its normal life', (kafka) => {
     const services = await Promise.all(NAMES.map((name) => start(kafka, prefix, name)));
     for (const service of services) {
       expect(await answerOf(service, '/live')).toEqual([200, 'live\n']);
-      expect(await answerOf(service, '/ready')).toEqual([503, 'not ready: it starts\n']);
+      while ((await answerOf(service, '/started'))[0] !== 200) await sleep(50);
+      expect(await answerOf(service, '/ready')).toEqual([503, 'not ready: it waits for a run\n']);
       expect(await statusOf(service)).toMatchObject({ service: service.name, pid: expect.any(Number), ready: false });
     }
     await publish(kafka, prefix);
     await Promise.all(services.map((service) => untilReady(service, READY_WITHIN_MS)));
     for (const service of services) {
       expect(await answerOf(service, '/ready')).toEqual([200, 'ready\n']);
+      expect(await answerOf(service, '/started')).toEqual([200, 'started\n']);
       expect(await statusOf(service)).toMatchObject({ service: service.name, ready: true, partitions: [0, 1] });
       const { types, samples } = parseMetrics((await answerOf(service, '/metrics'))[1]);
       expect(types.get('process_cpu_seconds_total')).toBe('counter');

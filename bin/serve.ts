@@ -31,8 +31,8 @@ or as keys of a YAML file (--config); a flag goes before a variable, a variable 
 ${describeSettings(COMMON_SETTINGS)}${SERVICES.filter((service) => Object.keys(service.settings).length > 0)
   .map((service) => `\nOf ${service.name}:\n\n${describeSettings(service.settings)}`)
   .join('')}
-A service waits for the run of its topics (mdr load makes one). It serves /metrics, /live, /ready and /status, writes
-log lines only for what a person should look at, and ends within --drain-seconds of SIGTERM.
+A service waits for the run of its topics (mdr load makes one). It serves /metrics, /live, /started, /ready and
+/status, writes log lines only for what a person should look at, and ends within --drain-seconds of SIGTERM.
 
 Where neither settings nor environment name a Kafka it is that of mdr kafka up.
 

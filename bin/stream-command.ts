@@ -35,7 +35,8 @@ export async function withStream<T>(
   settings: ServiceSettings,
   act: (context: ServiceContext) => Promise<T>,
 ): Promise<T> {
-  await requireReachable({ brokers: settings.brokers, registryUrl: settings.registry });
+  const { brokers, registry: registryUrl, security } = settings;
+  await requireReachable({ brokers, registryUrl, security });
   const connections = new Connections();
   const failed = Promise.withResolvers<never>();
   const context = await connections.open(name, settings, createLog(name, settings.logLevel), failed.reject);

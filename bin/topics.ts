@@ -25,13 +25,14 @@ Examples:
 
 export async function run(argv: string[]): Promise<number> {
   const { json, replicas, rest } = parse(argv);
-  const { brokers, registry, prefix, partitions, logLevel } = readSettings({}, rest, await environmentWithKafka(rest));
-  await requireReachable({ brokers, registryUrl: registry });
-  const kafka = createKafka(brokers, 'topics', createLog('topics', logLevel));
+  const settings = readSettings({}, rest, await environmentWithKafka(rest));
+  const { brokers, registry, security, prefix, partitions, logLevel } = settings;
+  await requireReachable({ brokers, registryUrl: registry, security });
+  const kafka = createKafka(brokers, 'topics', createLog('topics', logLevel), security.kafka);
   const admin = await connectAdmin(kafka, brokers);
   try {
     const states = await ensureTopics(admin, prefix, partitions, { create: true, replicas });
-    const ids = await registerSchemas(registry);
+    const ids = await registerSchemas(registry, security.registry);
     const rows = states.map((row) => ({
       ...row,
       partitions,

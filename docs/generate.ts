@@ -18,6 +18,7 @@ import { ASSUMED_CODES } from '#services/gateway/assumed-codes.ts';
 import { SIGNATURE_FAULTS } from '#services/gateway/xml-signature.ts';
 import { COMMON_SETTINGS, type Setting } from '#services/platform/settings.ts';
 import { SERVICES } from '../bin/serve.ts';
+import { chartPage } from './chart-page.ts';
 
 /** Pages and files that are made from the code: path from the project's root, and text. */
 export function generatedFiles(): Record<string, string> {
@@ -27,6 +28,7 @@ export function generatedFiles(): Record<string, string> {
     'docs/reference/codes.md': codesPage(),
     'docs/reference/topics.md': topicsPage(),
     'docs/reference/services.md': servicesPage(),
+    'helm/mdr-stream/README.md': chartPage(MADE),
     'load-tests/scenario.schema.json': `${JSON.stringify(SCENARIO_SCHEMA, null, 2)}\n`,
   };
 }
@@ -289,12 +291,13 @@ ${parts.join('\n\n')}
 }
 
 function settingsTable(settings: Readonly<Record<string, Setting>>): string {
-  const rows = Object.entries(settings).map(([name, { doc, default: usual, choices, environment }]) => {
+  const rows = Object.entries(settings).map(([name, { doc, default: usual, choices, environment, isSecret }]) => {
     const variables = [`MDR_${name.toUpperCase().replaceAll('-', '_')}`, environment].filter(
       (one) => one !== undefined,
     );
     const values = choices === undefined ? '' : ` One of ${choices.join(', ')}.`;
-    return `| \`--${name}\` | ${cell(doc)}${values} | ${usual === undefined ? '' : `\`${usual}\``} | ${variables.map((one) => `\`${one}\``).join(' ')} |`;
+    const flag = isSecret ? name : `--${name}`;
+    return `| \`${flag}\` | ${cell(doc)}${values} | ${usual === undefined ? '' : `\`${usual}\``} | ${variables.map((one) => `\`${one}\``).join(' ')} |`;
   });
   return `| setting | what it is | default | environment |\n|---|---|---|---|\n${rows.join('\n')}`;
 }

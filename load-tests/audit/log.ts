@@ -3,6 +3,7 @@ import { createKafka } from '#services/platform/kafka/client.ts';
 import { KafkaError } from '#services/platform/kafka/errors.ts';
 import { beginningOffsets, endOffsets, readPartitions } from '#services/platform/kafka/partition-reader.ts';
 import { BatchCursor } from '#services/platform/kafka/record-batch.ts';
+import type { Security } from '#services/platform/kafka/security.ts';
 import { createLog } from '#services/platform/log.ts';
 import type { FaultKind, Findings } from './findings.ts';
 import {
@@ -14,7 +15,7 @@ import {
   Unreadable,
 } from './record-types.ts';
 
-export type LogOptions = { brokers: string[]; registryUrl: string; prefix: string };
+export type LogOptions = { brokers: string[]; registryUrl: string; security?: Security; prefix: string };
 
 /** One record. Reused from record to record. */
 export type Visited<Topic extends AuditedTopic> = {
@@ -55,7 +56,7 @@ export class Log {
 
   /** Throws COULD_NOT_RUN where a topic is missing, of other partitions, or no longer there from its start. */
   static async open(options: LogOptions): Promise<Log> {
-    const kafka = createKafka(options.brokers, 'mdr-audit', createLog('audit', 'silent'));
+    const kafka = createKafka(options.brokers, 'mdr-audit', createLog('audit', 'silent'), options.security?.kafka);
     const ends: Partial<Record<AuditedTopic, number[]>> = {};
     const decoders: Partial<Record<AuditedTopic, unknown>> = {};
     try {
@@ -66,7 +67,7 @@ export class Log {
       if (!(error instanceof KafkaError)) throw error;
       throw new MdrError('COULD_NOT_RUN', `The topics ${options.prefix}* cannot be read: ${error.message}`);
     }
-    for (const topic of AUDITED_TOPICS) decoders[topic] = await decoderOf(options.registryUrl, topic);
+    for (const topic of AUDITED_TOPICS) decoders[topic] = await decoderOf(options, topic);
     const uneven = AUDITED_TOPICS.filter((topic) => ends[topic]?.length !== ends.runs?.length);
     if (uneven.length > 0)
       throw new MdrError('COULD_NOT_RUN', `${uneven.join(', ')} and runs differ in their number of partitions`);
@@ -182,9 +183,9 @@ async function requireWhole(kafka: ReturnType<typeof createKafka>, prefix: strin
   throw new MdrError('COULD_NOT_RUN', `${what}: what came before was deleted, and a run is audited from its start`);
 }
 
-async function decoderOf(registryUrl: string, topic: AuditedTopic): Promise<unknown> {
+async function decoderOf({ registryUrl, security }: LogOptions, topic: AuditedTopic): Promise<unknown> {
   try {
-    return await createDecoder(registryUrl, topic);
+    return await createDecoder(registryUrl, topic, security?.registry);
   } catch (error) {
     throw new MdrError(
       'COULD_NOT_RUN',

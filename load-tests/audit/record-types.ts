@@ -1,5 +1,7 @@
 import avsc from 'avsc';
 import { schemaText, subjectOf, TOPICS, type TopicName } from '#schemas/topics.ts';
+import { registeredVersions } from '#services/platform/kafka/registry.ts';
+import type { RegistrySecurity } from '#services/platform/kafka/security.ts';
 
 /** Records as the audit reads them: enums by their symbols, EUI-64s as bytes, the 64 bits of a counter as 8 characters. */
 export type RequestRecord = {
@@ -131,10 +133,11 @@ export type Decoder<Topic extends AuditedTopic> = (buffer: Buffer, at: number, l
 export async function createDecoder<Topic extends AuditedTopic>(
   registryUrl: string,
   topic: Topic,
+  security: RegistrySecurity = {},
 ): Promise<Decoder<Topic>> {
   const reader = avsc.Type.forSchema(readersSchema(topic), { typeHook: exactLong });
   const resolvers = new Map<number, ReturnType<avsc.Type['createResolver']>>();
-  for (const { id, schema } of await registeredSchemas(registryUrl, subjectOf(topic))) {
+  for (const { id, schema } of await registeredVersions(registryUrl, subjectOf(topic), security)) {
     resolvers.set(id, reader.createResolver(avsc.Type.forSchema(JSON.parse(schema))));
   }
   return (buffer, at, length) => {
@@ -196,23 +199,4 @@ function exactLong(schema: unknown): avsc.Type | undefined {
 
 function unused(): never {
   throw new Error('counters are only read');
-}
-
-async function registeredSchemas(registryUrl: string, subject: string): Promise<{ id: number; schema: string }[]> {
-  const versions = `${registryUrl}/subjects/${encodeURIComponent(subject)}/versions`;
-  const numbers = await getJson<number[]>(versions);
-  if (numbers === undefined) return [];
-  const found = await Promise.all(
-    numbers.map((number) => getJson<{ id: number; schema: string }>(`${versions}/${number}`)),
-  );
-  return found.filter((one) => one !== undefined);
-}
-
-const NOT_FOUND = 404;
-
-async function getJson<T>(url: string): Promise<T | undefined> {
-  const response = await fetch(url);
-  if (response.status === NOT_FOUND) return undefined;
-  if (!response.ok) throw new Error(`${url} answers ${response.status}`);
-  return (await response.json()) as T;
 }

@@ -8,6 +8,7 @@ import { runPlan } from '#load-tests/plan/run.ts';
 import type { Report } from '#load-tests/report/report.ts';
 import { loadScenario } from '#load-tests/scenario/load.ts';
 import { createKafka } from '#services/platform/kafka/client.ts';
+import { NO_SECURITY } from '#services/platform/kafka/security.ts';
 import type { ProvidedKafka } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
 import { describeWithKafka } from '#services/platform/test/with-kafka.ts';
@@ -31,6 +32,7 @@ describeWithKafka('a plan and a load of one scenario', ({ brokers, registryUrl, 
     const kafka: ProvidedKafka = {
       brokers,
       registryUrl,
+      security: NO_SECURITY,
       provider: 'given',
       outlives: true,
       killBroker: nothing,

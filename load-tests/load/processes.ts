@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { lookup } from 'node:dns/promises';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MdrError } from '#core/errors.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
 import { freePort } from '#services/platform/kafka-provider/ports.ts';
+import { serviceNodeFlags } from '#services/platform/node-flags.ts';
 
-const MDR = fileURLToPath(new URL('../../bin/mdr', import.meta.url));
+const MDR = fileURLToPath(new URL('../../bin/mdr.ts', import.meta.url));
 
 /** A service that was started for a run, and its answers. */
 export type ServiceProcess = {
@@ -43,8 +45,10 @@ export async function startService(options: StartOptions): Promise<ServiceProces
   const log = join(directory, `${name}-${port}.log`);
   const flags = Object.entries(settings).flatMap(([key, value]) => [`--${key}`, String(value)]);
   const child = spawn(
-    MDR,
+    process.execPath,
     [
+      ...serviceNodeFlags(),
+      MDR,
       'serve',
       name,
       '--brokers',
@@ -89,8 +93,27 @@ export async function startService(options: StartOptions): Promise<ServiceProces
   return started;
 }
 
-/** A service that runs already, by the URL of its health. Throws COULD_NOT_RUN where nothing answers there. */
-export async function givenService(url: string): Promise<ServiceProcess> {
+/**
+ * Services that run already, by the URL of their health: one at each address that its host name has, as a headless Service
+ * of Kubernetes has one a pod. Throws COULD_NOT_RUN where the name is not known or nothing answers.
+ */
+export async function givenServices(url: string): Promise<ServiceProcess[]> {
+  const { protocol, hostname, port } = new URL(url);
+  const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true, order: 'ipv4first' }).catch(
+    (error: Error) => {
+      throw new MdrError('COULD_NOT_RUN', `no service answers at ${url}: ${error.message}`);
+    },
+  );
+  // A pod of two families has an address of each.
+  const [{ family: first }] = addresses;
+  const hosts = addresses.filter(({ family }) => family === first).map(({ address }) => address);
+  const suffix = port === '' ? '' : `:${port}`;
+  return await Promise.all(
+    hosts.map((host) => givenService(`${protocol}//${host.includes(':') ? `[${host}]` : host}${suffix}`)),
+  );
+}
+
+async function givenService(url: string): Promise<ServiceProcess> {
   const given = { name: url, pid: -1, url, log: `the log of ${url}`, child: undefined, exit: undefined };
   const status = await statusOf(given);
   if (typeof status?.service !== 'string') throw new MdrError('COULD_NOT_RUN', `no service answers at ${url}/status`);

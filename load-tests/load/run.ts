@@ -13,7 +13,7 @@ import { ensureTopics } from '#services/platform/kafka/topics.ts';
 import type { ProvidedKafka } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
 import { encodeRun, RUN_PARTITION, type RunRecord } from '#services/platform/run-record.ts';
-import { endService, givenService, type ServiceProcess, startService, statusOf, untilReady } from './processes.ts';
+import { endService, givenServices, type ServiceProcess, startService, statusOf, untilReady } from './processes.ts';
 import { type Sample, takeSample } from './sample.ts';
 
 export type LoadOptions = {
@@ -91,12 +91,12 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const model = compileModel(loaded.scenario, loaded.matrix);
   refuseWhatOnlyPlans(model);
   mkdirSync(directory, { recursive: true });
-  const client = createKafka(kafka.brokers, 'mdr-load', createLog('mdr-load', 'silent'));
+  const client = createKafka(kafka.brokers, 'mdr-load', createLog('mdr-load', 'silent'), kafka.security.kafka);
   const admin = client.admin();
   await admin.connect();
   onProgress({ phase: 'creating topics', model });
   await ensureTopics(admin, prefix, partitions, { create: true });
-  const schemaIds = await registerSchemas(kafka.registryUrl);
+  const schemaIds = await registerSchemas(kafka.registryUrl, kafka.security.registry);
   const producer = await createRawProducer(client);
   const publish = async (record: RunRecord) => {
     const batch = encodeRun(record, schemaIds.runs);
@@ -118,13 +118,18 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   try {
     const preparingMs = nowMs();
     onProgress({ phase: 'filling topics', model });
-    const registration = await start('registration');
-    services.push(registration);
-    await untilReady(registration, READY_WITHIN_MS);
-    exitCodes.registration = await endService(registration);
-    services.pop();
+    const given = (await Promise.all((options.given ?? []).map(givenServices))).flat();
+    const loading = given.filter(({ name }) => name === 'registration');
+    await Promise.all(loading.map((service) => untilReady(service, READY_WITHIN_MS)));
+    if (loading.length === 0) {
+      const registration = await start('registration');
+      services.push(registration);
+      await untilReady(registration, READY_WITHIN_MS);
+      exitCodes.registration = await endService(registration);
+      services.pop();
+    }
     onProgress({ phase: 'starting services', model });
-    services.push(...(await Promise.all((options.given ?? []).map(givenService))));
+    services.push(...given);
     const running = new Set(services.map(({ name }) => name));
     for (const name of SERVICE_NAMES.filter((one) => !running.has(one))) {
       for (let k = 0; k < (options.processes[name] ?? 1); k++) services.push(await start(name, settingsOf(name)));

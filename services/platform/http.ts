@@ -6,6 +6,8 @@ import { MdrError } from '#core/errors.ts';
 export type Health = {
   /** False: the process is beyond help and should be started anew. */
   isLive(): boolean;
+  /** Whether it is ready, or would be if others had done their part: how long that takes is not its matter. */
+  hasStarted(): boolean;
   /** Why it cannot take work yet; undefined when it can. */
   notReadyBecause(): string | undefined;
   /** Where the service stands, for `mdr load` and people: plain JSON. */
@@ -22,7 +24,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** A service that starts is ready within some of these. */
 const RETRY_AFTER_SECONDS = 2;
 
-/** Serves /metrics, /live, /ready and /status. Throws COULD_NOT_RUN where the address is not to be had. */
+/** Serves /metrics, /live, /started, /ready and /status. Throws COULD_NOT_RUN where the address is not to be had. */
 export async function serveHealth(
   health: Health,
   host: string,
@@ -47,6 +49,8 @@ export async function serveHealth(
       switch (request.url) {
         case '/live':
           return health.isLive() ? answer(200, 'live\n') : answer(503, 'not live\n');
+        case '/started':
+          return health.hasStarted() ? answer(200, 'started\n') : answer(503, 'not started\n');
         case '/ready': {
           const reason = health.notReadyBecause();
           return reason === undefined ? answer(200, 'ready\n') : answer(503, `not ready: ${reason}\n`);
@@ -60,7 +64,7 @@ export async function serveHealth(
           );
           return;
         default:
-          answer(404, 'there are /metrics, /live, /ready and /status\n');
+          answer(404, 'there are /metrics, /live, /started, /ready and /status\n');
       }
     },
   );

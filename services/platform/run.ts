@@ -29,7 +29,9 @@ export async function awaitRun(context: ServiceContext): Promise<Run> {
     run.record = record;
     run.clock.set(clockFaceOf(record));
   });
+  context.waitsFor = 'a run';
   await first;
+  context.waitsFor = undefined;
   // A process that starts during a run finds its states one behind the other.
   const record = latest as unknown as RunRecord;
   const { scenario, matrix } = JSON.parse(record.scenario) as { scenario: Scenario; matrix: unknown };

@@ -26,6 +26,8 @@ export type ServiceContext = {
   setAside(letters: readonly DeadLetter[]): Promise<void>;
   /** Ends the process: something happened after which its state cannot be trusted. */
   fail(error: Error): void;
+  /** What somebody else has to do before it can begin; no fault of its own, and not to be mended by a restart. */
+  waitsFor?: string | undefined;
 };
 
 export type RunningService = {
@@ -66,17 +68,23 @@ export async function runService(service: Service, argv: string[], environment: 
   collectDefaultMetrics();
   register.setDefaultLabels({ service: service.name });
 
+  let context: ServiceContext | undefined;
   let running: RunningService | undefined;
+  const notReadyBecause = () => {
+    if (running !== undefined) return running.notReadyBecause();
+    return context?.waitsFor === undefined ? 'it starts' : `it waits for ${context.waitsFor}`;
+  };
   const health = await serveHealth(
     {
       isLive: () => !hasFailed,
-      notReadyBecause: () => (running === undefined ? 'it starts' : running.notReadyBecause()),
+      hasStarted: () => context?.waitsFor !== undefined || notReadyBecause() === undefined,
+      notReadyBecause,
       status: () => ({
         service: service.name,
         pid: process.pid,
         rssBytes: process.memoryUsage.rss(),
         cpuSeconds: cpuSeconds(),
-        ready: running !== undefined && running.notReadyBecause() === undefined,
+        ready: notReadyBecause() === undefined,
         ...running?.status(),
       }),
       routes: () => running?.routes ?? {},
@@ -105,7 +113,7 @@ export async function runService(service: Service, argv: string[], environment: 
   process.once('SIGINT', stop);
   if (settings.endsWithInput) process.stdin.once('close', () => void stop('end of input')).resume();
   const start = async () => {
-    const context = await connections.open(service.name, settings, log, fail);
+    context = await connections.open(service.name, settings, log, fail);
     running = await service.start(context);
   };
   start().catch((error: Error) => (error instanceof MdrError ? ended.reject(error) : fail(error)));
@@ -127,12 +135,12 @@ export class Connections {
   #outbox: Outbox | undefined;
 
   async open(name: string, settings: ServiceSettings, log: Log, fail: (error: Error) => void): Promise<ServiceContext> {
-    const { brokers, prefix, partitions } = settings;
-    const kafka = createKafka(brokers, name, log);
+    const { brokers, prefix, partitions, security } = settings;
+    const kafka = createKafka(brokers, name, log, security.kafka);
     const admin = await connectAdmin(kafka, brokers);
     this.#admin = admin;
     await ensureTopics(admin, prefix, partitions, { create: false });
-    const schemaIds = await registerSchemas(settings.registry);
+    const schemaIds = await registerSchemas(settings.registry, security.registry);
     this.#producers = await Promise.all([createRawProducer(kafka), createRawProducer(kafka)]);
     const [producer, urgentProducer] = this.#producers;
     const outbox = createOutbox(producer, prefix, fail, urgentProducer);

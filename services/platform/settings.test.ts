@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { formatFault, MdrError } from '#core/errors.ts';
+import { NO_SECURITY } from './kafka/security.ts';
 import { COMMON_SETTINGS, describeSettings, readSettings, type Setting } from './settings.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mdr-settings-'));
@@ -39,6 +40,7 @@ describe('settings of a service', () => {
     expect(readSettings(OWN, GIVEN, {})).toEqual({
       brokers: ['a:1'],
       registry: 'http://r',
+      security: NO_SECURITY,
       prefix: 'mdr.',
       partitions: 4,
       host: '127.0.0.1',

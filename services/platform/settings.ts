@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Fault, MdrError } from '#core/errors.ts';
 import { PARTITIONS_ALLOWED, PARTITIONS_DEFAULT } from '#schemas/topics.ts';
+import { SECURITY_SETTINGS, type Security, type SecurityValues, securityOf } from './kafka/security.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 import { parseYaml } from './validated-yaml.ts';
 
@@ -16,6 +17,8 @@ export type Setting = {
   form?: { pattern: RegExp; expected: string };
   /** Another environment variable that is heeded, by custom of the field. */
   environment?: string;
+  /** Not to be had as a flag: whoever is on the machine sees the arguments of its processes. */
+  isSecret?: true;
   doc: string;
 };
 
@@ -51,7 +54,11 @@ export const COMMON_SETTINGS = {
     choices: PARTITIONS_ALLOWED,
     doc: 'Partitions of every topic.',
   },
-  host: { type: 'text', default: '127.0.0.1', doc: 'Address that /metrics, /live, /ready and /status listen on.' },
+  host: {
+    type: 'text',
+    default: '127.0.0.1',
+    doc: 'Address that /metrics, /live, /started, /ready and /status listen on.',
+  },
   port: { type: 'integer', default: 9464, min: 0, max: 65_535, doc: 'Port of the same; 0 for any free one.' },
   workers: { type: 'integer', default: 1, min: 1, max: 64, doc: 'Threads of the worker pool.' },
   'log-level': { type: 'choice', default: 'warn', choices: LOG_LEVELS, doc: 'Least severe log line that is written.' },
@@ -75,11 +82,13 @@ export const COMMON_SETTINGS = {
     max: 300_000,
     doc: 'A service not heard of for so long loses its partitions to the others.',
   },
+  ...SECURITY_SETTINGS,
 } as const satisfies Record<string, Setting>;
 
 export type ServiceSettings = {
   brokers: string[];
   registry: string;
+  security: Security;
   prefix: string;
   partitions: number;
   host: string;
@@ -105,7 +114,8 @@ export function readSettings(
   environment: NodeJS.ProcessEnv,
 ): ServiceSettings {
   const all: Record<string, Setting> = { ...COMMON_SETTINGS, ...own };
-  const options = Object.fromEntries(Object.keys(all).map((name) => [name, { type: 'string' as const }]));
+  const names = Object.keys(all).filter((name) => all[name].isSecret !== true);
+  const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]));
   const parsedArgs = parseArgs({ args: argv, options: { ...options, config: { type: 'string' } } });
   const flags = parsedArgs.values as Record<string, string | undefined>;
   const faults: Fault[] = [];
@@ -118,10 +128,12 @@ export function readSettings(
     if (values[name] === undefined && placeOf(name, all[name], flags[name], environment, file) === undefined)
       faults.push({ path: name, expected: `--${name} or ${all[name].environment}: 'mdr kafka up' prints both` });
   }
-  if (faults.length > 0) throw new MdrError('INPUT_INVALID', 'The settings cannot be used', faults);
+  const security = securityOf(values as SecurityValues, values.registry as string | undefined, faults);
+  refuse(faults);
   return {
     brokers: values.brokers as string[],
     registry: values.registry as string,
+    security,
     prefix: values.prefix as string,
     partitions: values.partitions as number,
     host: values.host as string,
@@ -135,13 +147,30 @@ export function readSettings(
   };
 }
 
+/** What the environment alone says of security, for commands that are given their Kafka otherwise. Throws INPUT_INVALID. */
+export function environmentSecurity(registryUrl: string, environment: NodeJS.ProcessEnv = process.env): Security {
+  const faults: Fault[] = [];
+  const values = Object.entries(SECURITY_SETTINGS).map(([name, setting]) => [
+    name,
+    settingValue(name, setting, undefined, environment, undefined, faults),
+  ]);
+  const security = securityOf(Object.fromEntries(values) as SecurityValues, registryUrl, faults);
+  refuse(faults);
+  return security;
+}
+
+function refuse(faults: readonly Fault[]): void {
+  if (faults.length > 0) throw new MdrError('INPUT_INVALID', 'The settings cannot be used', faults);
+}
+
 /** The lines of a `--help` text that describe settings. */
 export function describeSettings(settings: Readonly<Record<string, Setting>>): string {
   return Object.entries(settings)
     .map(([name, setting]) => {
       const range = setting.choices === undefined ? '' : ` One of ${setting.choices.join(', ')}.`;
       const usual = setting.default === undefined ? '' : ` [${setting.default}]`;
-      return `  --${name.padEnd(20)} ${setting.doc}${range}${usual} (${variablesOf(name, setting).join(', ')})\n`;
+      const flag = setting.isSecret ? '' : `--${name}`;
+      return `  ${flag.padEnd(22)} ${setting.doc}${range}${usual} (${variablesOf(name, setting).join(', ')})\n`;
     })
     .join('');
 }

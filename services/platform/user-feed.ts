@@ -6,6 +6,7 @@ import { BatchWalk } from './batch-walk.ts';
 import { endOffsets, readPartitions } from './kafka/partition-reader.ts';
 import { registeredSchema } from './kafka/registry.ts';
 import type { ServiceContext } from './service.ts';
+import type { ServiceSettings } from './settings.ts';
 
 const USER = avsc.Type.forSchema(JSON.parse(readFileSync(new URL('../../schemas/user.avsc', import.meta.url), 'utf8')));
 /** A User with every SRV's threshold and a hundred assessments takes some kilobytes. */
@@ -66,7 +67,7 @@ export async function followUsers<T>(
     async onBatch(batch, { partition }) {
       walk.begin({ topic: 'users', partition, batches: [batch], fromOffset: 0 });
       while (walk.next()) {
-        await learn(resolvers, walk, settings.registry);
+        await learn(resolvers, walk, settings);
         if (apply(users, walk, resolvers, schemaIds.users)) hasChanged = true;
       }
       if (walk.deadLetters.length > 0) setAside(walk.deadLetters).catch(fail);
@@ -87,11 +88,15 @@ export async function followUsers<T>(
 type Resolver = ReturnType<typeof USER.createResolver>;
 
 /** Asks the registry for the schema of the record under the cursor, where it is not known. */
-async function learn(resolvers: Map<number, Resolver>, { cursor }: BatchWalk, registry: string): Promise<void> {
+async function learn(
+  resolvers: Map<number, Resolver>,
+  { cursor }: BatchWalk,
+  { registry, security }: ServiceSettings,
+): Promise<void> {
   const { buffer, valueAt, valueLength } = cursor;
   const id = wireSchemaId(buffer, valueAt, valueLength);
   if (id < 0 || resolvers.has(id)) return;
-  const schema = await registeredSchema(registry, id);
+  const schema = await registeredSchema(registry, id, security.registry);
   if (schema === undefined) return;
   try {
     resolvers.set(id, USER.createResolver(avsc.Type.forSchema(JSON.parse(schema))));

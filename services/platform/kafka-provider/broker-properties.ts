@@ -5,6 +5,20 @@ export type BrokerSettings = {
   controllerPort: number;
   address: string;
   logDirectory: string;
+  secured?: SecuredListeners | undefined;
+};
+
+/** Listeners on 127.0.0.1 that know their clients, beside the plain one. Keys and certificates in PEM. */
+export type SecuredListeners = {
+  /** SASL_SSL: the user is known by PLAIN and by SCRAM. */
+  saslPort: number;
+  user: { name: string; password: string };
+  /** SSL: clients show a certificate of this CA. */
+  tlsPort: number;
+  clientCa: string;
+  /** What the broker shows. */
+  key: string;
+  certificate: string;
 };
 
 /** Any will do, but a data directory is bound to the one that it was formatted with. */
@@ -16,18 +30,58 @@ export function brokerHeap(): string {
 
 /** The settings of a single broker that is its own controller, for development and tests. */
 export function brokerProperties(settings: BrokerSettings): string {
-  return Object.entries({ ...places(settings), ...SETTINGS })
+  const { secured } = settings;
+  return Object.entries({ ...SETTINGS, ...places(settings), ...(secured && security(secured)) })
     .map(([name, value]) => `${name}=${value}\n`)
     .join('');
 }
 
-function places({ host, port, controllerPort, address, logDirectory }: BrokerSettings): Record<string, string> {
+function places(settings: BrokerSettings): Record<string, string> {
+  const { host, port, controllerPort, address, logDirectory, secured } = settings;
+  const more =
+    secured === undefined ? '' : `,SASL_SSL://127.0.0.1:${secured.saslPort},SSL://127.0.0.1:${secured.tlsPort}`;
   return {
     'log.dirs': logDirectory,
-    listeners: `PLAINTEXT://${host}:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://${address}`,
+    listeners: `PLAINTEXT://${host}:${port},CONTROLLER://127.0.0.1:${controllerPort}${more}`,
+    'advertised.listeners': `PLAINTEXT://${address}${more}`,
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
   };
+}
+
+function security({ user, clientCa, key, certificate }: SecuredListeners): Record<string, string> {
+  const module = (name: string, rest = '') => `org.apache.kafka.common.security.${name} required${rest};`;
+  return {
+    'listener.security.protocol.map': `${SETTINGS['listener.security.protocol.map']},SASL_SSL:SASL_SSL,SSL:SSL`,
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.key': inOneLine(key),
+    'ssl.keystore.certificate.chain': inOneLine(certificate),
+    'ssl.truststore.type': 'PEM',
+    'ssl.truststore.certificates': inOneLine(clientCa),
+    'listener.name.ssl.ssl.client.auth': 'required',
+    'sasl.enabled.mechanisms': ['PLAIN', ...SCRAM_MECHANISMS].join(','),
+    'listener.name.sasl_ssl.plain.sasl.jaas.config': module(
+      'plain.PlainLoginModule',
+      ` user_${user.name}="${user.password}"`,
+    ),
+    ...Object.fromEntries(
+      SCRAM_MECHANISMS.map((mechanism) => [
+        `listener.name.sasl_ssl.${mechanism.toLowerCase()}.sasl.jaas.config`,
+        module('scram.ScramLoginModule'),
+      ]),
+    ),
+  };
+}
+
+/** What a data directory is formatted with, for SCRAM to know the user from the start. */
+export function scramCredentials({ user }: SecuredListeners): string[] {
+  return SCRAM_MECHANISMS.map((mechanism) => `${mechanism}=[name=${user.name},password=${user.password}]`);
+}
+
+const SCRAM_MECHANISMS = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
+
+/** PEM as a value of a properties file. */
+function inOneLine(pem: string): string {
+  return pem.trim().replaceAll('\n', '\\n');
 }
 
 const SETTINGS = {

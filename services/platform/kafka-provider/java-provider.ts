@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { MdrError } from '#core/errors.ts';
-import { brokerHeap, brokerProperties, CLUSTER_ID } from './broker-properties.ts';
+import { brokerHeap, brokerProperties, CLUSTER_ID, scramCredentials } from './broker-properties.ts';
 import { fetchJars, type Jars, jarsHere, java, missingForJava, registryRunner } from './jars.ts';
 import { endProcess, isRunning, killProcess, type ProcessIdentity, startDetached } from './owned-process.ts';
 import { answersAsBroker, answersAsRegistry } from './ports.ts';
@@ -23,13 +23,15 @@ export const javaProvider: Provider = {
 
   async startBroker(place, onStarted) {
     const jars = jarsHere();
-    const { directory, brokerPort: port, controllerPort } = place;
+    const { directory, brokerPort: port, controllerPort, secured } = place;
     const logDirectory = dataDirectory(directory);
     const properties = join(directory, 'server.properties');
     const address = brokerAddress(place);
     await mkdir(directory, { recursive: true });
-    await writeFile(properties, brokerProperties({ host: '127.0.0.1', port, controllerPort, address, logDirectory }));
-    if (!existsSync(join(logDirectory, 'meta.properties'))) await format(jars, properties);
+    const settings = { host: '127.0.0.1', port, controllerPort, address, logDirectory, secured };
+    await writeFile(properties, brokerProperties(settings), { mode: 0o600 });
+    const isFormatted = existsSync(join(logDirectory, 'meta.properties'));
+    if (!isFormatted) await format(jars, properties, secured === undefined ? [] : scramCredentials(secured));
     const heap = brokerHeap().split(/\s+/);
     const log = join(directory, 'broker.log');
     const broker = startDetached(java(), [...heap, ...kafkaArguments(jars), 'kafka.Kafka', properties], log);
@@ -65,8 +67,9 @@ function registryFile(directory: string): string {
   return join(directory, 'registry');
 }
 
-async function format(jars: Jars, properties: string): Promise<void> {
-  const args = [...kafkaArguments(jars), 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties];
+async function format(jars: Jars, properties: string, credentials: readonly string[]): Promise<void> {
+  const tool = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties];
+  const args = [...kafkaArguments(jars), ...tool, ...credentials.flatMap((one) => ['--add-scram', one])];
   try {
     await promisify(execFile)(java(), ['-XX:TieredStopAtLevel=1', ...args]);
   } catch (error) {

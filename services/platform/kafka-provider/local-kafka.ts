@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { nowMs } from '../clock.ts';
+import type { SecuredListeners } from './broker-properties.ts';
 import { dockerProvider } from './docker-provider.ts';
 import { javaProvider } from './java-provider.ts';
 import { freePort } from './ports.ts';
@@ -26,6 +27,7 @@ export type StartOptions = {
   directory: string;
   brokerPort?: number | undefined;
   registryPort?: number | undefined;
+  secured?: SecuredListeners | undefined;
   onProgress(text: string): void;
   /** Called whenever a server has been started or has ended, before it is ready. */
   onChange(kafka: LocalKafka): void;
@@ -40,6 +42,7 @@ export async function startLocalKafka(options: StartOptions): Promise<LocalKafka
     brokerPort: options.brokerPort ?? (await freePort()),
     controllerPort: await freePort(),
     registryPort: options.registryPort ?? (await freePort()),
+    secured: options.secured,
   };
   const kafka: LocalKafka = {
     provider,

@@ -1,5 +1,7 @@
 import { connect, createServer } from 'node:net';
 import { MdrError } from '#core/errors.ts';
+import { askRegistry } from '../kafka/registry-request.ts';
+import type { RegistrySecurity } from '../kafka/security.ts';
 
 /**
  * Below the ranges from which Linux (32768) and macOS (49152) take the ports of outgoing connections: a port from
@@ -56,10 +58,9 @@ export function answersAsBroker(address: string): Promise<boolean> {
 }
 
 /** Whether a registry with Confluent's API answers at the address. */
-export async function answersAsRegistry(url: string): Promise<boolean> {
+export async function answersAsRegistry(url: string, security: RegistrySecurity = {}): Promise<boolean> {
   try {
-    const response = await fetch(`${url}/subjects`, { signal: AbortSignal.timeout(CONNECT_MS) });
-    return response.ok && Array.isArray(await response.json());
+    return Array.isArray((await askRegistry(`${url}/subjects`, security, CONNECT_MS)).json);
   } catch {
     return false;
   }

@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MdrError } from '#core/errors.ts';
+import { NO_SECURITY, type Security } from '../kafka/security.ts';
+import type { SecuredListeners } from './broker-properties.ts';
 import { chooseProvider } from './choose.ts';
 import { givenKafka, requireReachable } from './given.ts';
 import {
@@ -24,12 +26,15 @@ export type ProvideOptions = {
   provider?: ProviderName | undefined;
   /** Its own broker, whatever is given or runs: for tests that end it. */
   isOwn?: boolean;
+  /** What its own broker listens with beside the plain port, where Java runs it. */
+  secured?: SecuredListeners;
   onProgress?(text: string): void;
 };
 
 export type ProvidedKafka = {
   brokers: string[];
   registryUrl: string;
+  security: Security;
   provider: 'given' | ProviderName;
   /** Whether it goes on running after `stop()`. */
   outlives: boolean;
@@ -63,13 +68,13 @@ export async function provideKafka(options: ProvideOptions = {}): Promise<Provid
   return await startOwn(options);
 }
 
-async function startOwn({ provider, onProgress = () => {} }: ProvideOptions): Promise<ProvidedKafka> {
+async function startOwn({ provider, secured, onProgress = () => {} }: ProvideOptions): Promise<ProvidedKafka> {
   const chosen = await chooseProvider(onProgress, provider);
   const directory = await mkdtemp(join(tmpdir(), 'mdr-kafka-'));
   const watchdog = startWatchdog();
   const onChange = (kafka: LocalKafka) => watchdog.watch({ kafka, directory });
   try {
-    const kafka = await startLocalKafka({ provider: chosen, directory, onProgress, onChange });
+    const kafka = await startLocalKafka({ provider: chosen, directory, secured, onProgress, onChange });
     const stop = async () => {
       await discardLocalKafka(kafka);
       await watchdog.end();
@@ -92,6 +97,7 @@ function handle(kafka: LocalKafka, onChange: OnChange): Omit<ProvidedKafka, 'out
   return {
     brokers: kafka.brokers,
     registryUrl: kafka.registryUrl,
+    security: NO_SECURITY,
     provider: kafka.provider,
     killBroker: () => killBroker(kafka),
     stopBroker: () => stopBroker(kafka),

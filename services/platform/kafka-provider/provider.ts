@@ -1,7 +1,15 @@
+import type { SecuredListeners } from './broker-properties.ts';
 import type { ProcessIdentity } from './owned-process.ts';
 
 /** Where one broker and its registry live; all of it outlasts a restart. */
-export type Place = { directory: string; brokerPort: number; controllerPort: number; registryPort: number };
+export type Place = {
+  directory: string;
+  brokerPort: number;
+  controllerPort: number;
+  registryPort: number;
+  /** Of the broker; of processes of this machine only. */
+  secured?: SecuredListeners | undefined;
+};
 
 /** One of the two servers as it runs. */
 export type Running = { process: ProcessIdentity } | { container: string };

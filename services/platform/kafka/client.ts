@@ -1,6 +1,7 @@
-import { type Admin, Kafka, logLevel } from 'kafkajs';
+import { type Admin, Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
 import { MdrError } from '#core/errors.ts';
 import type { Log } from '#services/platform/log.ts';
+import type { KafkaSecurity } from './security.ts';
 
 export { type Admin, CompressionTypes, type Kafka } from 'kafkajs';
 
@@ -12,10 +13,11 @@ const CONNECT_WITHIN_MS = 5000;
 const ANSWER_WITHIN_MS = 30_000;
 
 /** kafkajs, its log lines in ours: what it retries is no matter for a person. */
-export function createKafka(brokers: string[], clientId: string, log: Log): Kafka {
+export function createKafka(brokers: string[], clientId: string, log: Log, security: KafkaSecurity = {}): Kafka {
   return new Kafka({
     clientId,
     brokers,
+    ...connectionOf(security),
     connectionTimeout: CONNECT_WITHIN_MS,
     requestTimeout: ANSWER_WITHIN_MS,
     enforceRequestTimeout: true,
@@ -49,4 +51,23 @@ export async function connectAdmin(kafka: Kafka, brokers: readonly string[]): Pr
     );
   }
   return admin;
+}
+
+/** Whether a broker lets a client in that is known by TLS or SASL. A closed connection says no more of the reason. */
+export async function letsIn(broker: string, security: KafkaSecurity): Promise<boolean> {
+  const retry = { retries: 0 };
+  const secured = { ...connectionOf(security), connectionTimeout: CONNECT_WITHIN_MS, retry };
+  const admin = new Kafka({ brokers: [broker], logLevel: logLevel.NOTHING, ...secured }).admin();
+  try {
+    await admin.connect();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+function connectionOf({ ssl, sasl }: KafkaSecurity): Pick<KafkaConfig, 'ssl' | 'sasl'> {
+  return { ...(ssl && { ssl }), ...(sasl && { sasl: sasl as SASLOptions }) };
 }
