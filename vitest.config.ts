@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const FOLDERS = '{bin,core,fleet-sim,services,schemas,load-tests,docs}/**';
+const FOLDERS = '{bin,core,fleet-sim,services,schemas,load-tests,helm,docs}/**';
 
 export default defineConfig({
   test: {

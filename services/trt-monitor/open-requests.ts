@@ -23,6 +23,11 @@ export class OpenRequests {
   #free: number[] = [];
   #used = 0;
 
+  /** Indexes in use are below. */
+  get used(): number {
+    return this.#used;
+  }
+
   /** Indexes are below. */
   get slots(): number {
     return this.mpan.length;
@@ -45,6 +50,8 @@ export class OpenRequests {
 
   remove(index: number): void {
     this.#byOffset[this.mode[index]].delete(this.requestOffset[index]);
+    // Who walks the arrays knows a free one by it.
+    this.deadlineMs[index] = Number.NaN;
     this.#free.push(index);
     this.size--;
   }
