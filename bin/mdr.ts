@@ -1,5 +1,5 @@
 import { ERRORS, formatFault, MdrError } from '#core/errors.ts';
-import { version } from './version.ts';
+import { version } from '#services/platform/version.ts';
 
 /** A subcommand: `run` takes the arguments behind its name and returns the exit code. */
 type Command = { summary: string; help: string; run(argv: string[]): Promise<number> };

@@ -1,6 +1,7 @@
 import { SRVS } from '#core/matrix.ts';
 import { DAY_MS, HALF_HOUR_MS } from '#core/settlement-day.ts';
 import { OUTCOME, type Outcome } from '#fleet-sim/cell.ts';
+import { cellOfMeter, networkOfCell } from '#fleet-sim/fleet.ts';
 import { answerRead, type MeterAnswer, newMeterAnswer, TOU_REGISTERS_MAX } from '#fleet-sim/meter-answer.ts';
 import {
   codeIndex,
@@ -45,6 +46,7 @@ export class Answers {
   readonly #meterAnswer: MeterAnswer;
   readonly #key = Buffer.alloc(MPAN_KEY_BYTES);
   readonly #matrixSrv: Int32Array;
+  readonly #networkOfCell: Uint8Array;
   #settles: number[] = [];
   #markedMs = Number.NEGATIVE_INFINITY;
   #markedWallMs = Number.NEGATIVE_INFINITY;
@@ -53,6 +55,8 @@ export class Answers {
     this.#options = options;
     this.#pool = pool;
     this.#meterAnswer = newMeterAnswer(options.reads);
+    const { fleet } = options.world;
+    this.#networkOfCell = Uint8Array.from({ length: fleet.cells }, (_, cell) => networkOfCell(fleet, cell));
     this.#matrixSrv = Int32Array.from(SRVS, (_, symbol) => options.world.matrix.srv.indexOf(symbol));
   }
 
@@ -69,6 +73,7 @@ export class Answers {
       const { reads, world } = this.#options;
       answerRead(reads, world.fleet, pool.meter(request), srv, startMs, endMs, atMs, answer);
     }
+    this.#countLatency(request, atMs);
     this.#write(request, CODE[outcome], atMs);
   }
 
@@ -104,6 +109,16 @@ export class Answers {
     builder.reset();
     this.#settles = [];
     void this.#options.send(finished);
+  }
+
+  /** Before the request is forgotten. */
+  #countLatency(request: number, atMs: number): void {
+    const pool = this.#pool;
+    const { world, statistics } = this.#options;
+    const network = this.#networkOfCell[cellOfMeter(world.fleet, pool.meter(request))];
+    statistics[network].latency[pool.mode(request)].add(
+      (atMs - pool.receivedMs(request) - pool.quarantinedMs(request)) / 1000,
+    );
   }
 
   #write(request: number, code: number, atMs: number): void {

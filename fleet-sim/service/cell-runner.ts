@@ -86,6 +86,18 @@ export class CellRunner {
     return this.#cell.exchanges;
   }
 
+  get busy(): number {
+    return this.#cell.busy;
+  }
+
+  get capacity(): number {
+    return this.#cell.capacity;
+  }
+
+  get queued(): number {
+    return this.#cell.queued;
+  }
+
   /** Lets everything due up to an instant happen, in the order that a plan has it. */
   run(untilMs: number): void {
     const cell = this.#cell;

@@ -7,7 +7,6 @@ import { MHHS, ON_DEMAND, rowOf, SCHEDULED } from '#core/trt-row.ts';
 import { cellOfMeter } from '#fleet-sim/fleet.ts';
 import { deviceIdOf, HASH_CLASSES, importMpanOf } from '#fleet-sim/meter.ts';
 import { meterReadsOf } from '#fleet-sim/meter-answer.ts';
-import { Occupancy } from '#fleet-sim/occupancy.ts';
 import { smallWorld } from '#fleet-sim/test/small-world.ts';
 import { AvroReader } from '#schemas/avro-binary.ts';
 import { REQUEST_KIND, SOURCE, UNKNOWN_SRV } from '#schemas/service-request.ts';
@@ -18,6 +17,7 @@ import { SimClock } from '#services/platform/sim-clock.ts';
 import { deviceRequestValue } from '#services/platform/test/device-requests.ts';
 import { batchOf, SCHEMA_IDS } from '#services/platform/test/record-streams.ts';
 import type { FinishedBatch } from './answers.ts';
+import { networkStatistics } from './network-metrics.ts';
 import { type LaneStart, PartitionFleet } from './partition-fleet.ts';
 
 const PARTITIONS = 2;
@@ -54,7 +54,6 @@ class Bench {
   readonly #response = newServiceResponse();
 
   constructor({ speed, patienceWallMs }: Timing, starts: [LaneStart, LaneStart] = NOTHING) {
-    const occupancy = () => new Occupancy(HOUR_MS, 24, WORLD.countedStartMs);
     this.#offsets = [starts[SCHEDULED].offset, starts[ON_DEMAND].offset];
     this.fleet = new PartitionFleet(
       {
@@ -67,7 +66,7 @@ class Bench {
         patienceWallMs,
         startMs: START_MS,
         nowMs: () => this.wallMs,
-        statistics: WORLD.fleet.networks.map(() => ({ busy: occupancy(), queue: [occupancy(), occupancy()] as const })),
+        statistics: WORLD.fleet.networks.map(() => networkStatistics(WORLD)),
         send: async (batch) => {
           this.finished.push(batch);
           this.#read(batch);

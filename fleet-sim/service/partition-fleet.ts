@@ -5,7 +5,6 @@ import type { Outcome } from '#fleet-sim/cell.ts';
 import { cellOfMeter } from '#fleet-sim/fleet.ts';
 import { HASH_CLASSES } from '#fleet-sim/meter.ts';
 import type { MeterReads } from '#fleet-sim/meter-answer.ts';
-import type { Occupancy } from '#fleet-sim/occupancy.ts';
 import type { World } from '#fleet-sim/world.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { type DeviceRequestFields, newDeviceRequest, readDeviceRequest } from '#schemas/device-request.ts';
@@ -18,6 +17,7 @@ import { OffsetSet } from '#services/platform/offset-set.ts';
 import type { SimClock } from '#services/platform/sim-clock.ts';
 import { Answers, type FinishedBatch } from './answers.ts';
 import { CellRunner } from './cell-runner.ts';
+import type { NetworkStatistics } from './network-metrics.ts';
 import { RequestPool } from './request-pool.ts';
 
 /** What a restart must know at a place in a lane: last offset seen of each source, and up to when requests were in. */
@@ -38,9 +38,12 @@ export type FleetOptions = {
   startMs: number;
   nowMs: () => number;
   /** By network. */
-  statistics: readonly { busy: Occupancy; queue: readonly [Occupancy, Occupancy] }[];
+  statistics: readonly NetworkStatistics[];
   send(batch: FinishedBatch): Promise<unknown>;
 };
+
+/** Cells of a network in a partition, exchanges that they have and use at present, requests in their queues. */
+export type NetworkState = { cells: number; capacity: number; busy: number; queued: number };
 
 type Lane = {
   mode: number;
@@ -69,6 +72,8 @@ export class PartitionFleet {
   readonly partition: number;
   /** Simulated instant up to which the cells have run, ms since the epoch. */
   nowMs: number;
+  /** Where they began. */
+  readonly beganMs: number;
   late = 0;
   duplicates = 0;
   #lateMsMax = 0;
@@ -96,6 +101,7 @@ export class PartitionFleet {
       newLane(ON_DEMAND, partition, partitions, starts[ON_DEMAND], options.startMs),
     ];
     this.nowMs = Math.max(options.startMs, this.#everythingInUntil());
+    this.beganMs = this.nowMs;
     this.#runningTo = this.nowMs;
     const kindOfSrv = Int32Array.from(SRVS, (_, symbol) => world.matrix.srv.indexOf(symbol));
     const { cells } = world.fleet;
@@ -126,6 +132,21 @@ export class PartitionFleet {
 
   get exchanges(): number {
     return this.#cells.reduce((sum, cell) => sum + cell.exchanges, 0);
+  }
+
+  /** How the cells stand at this moment, by network. */
+  networkStates(): NetworkState[] {
+    const states = this.#options.world.fleet.networks.map(
+      (): NetworkState => ({ cells: 0, capacity: 0, busy: 0, queued: 0 }),
+    );
+    for (const { network, capacity, busy, queued } of this.#cells) {
+      const state = states[network];
+      state.cells++;
+      state.capacity += capacity;
+      state.busy += busy;
+      state.queued += queued;
+    }
+    return states;
   }
 
   /** Takes raw batches of a lane; what cannot be used is returned to be set aside. */

@@ -1,4 +1,3 @@
-import { Counter, Gauge } from 'prom-client';
 import { FACTS } from '#core/access-control.ts';
 import { MODES, matrixJson } from '#core/matrix.ts';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
@@ -9,6 +8,7 @@ import type { Committed, Taken } from '#services/platform/kafka/intake.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
 import { joinBatches } from '#services/platform/kafka/record-batch.ts';
 import { LaneQueue } from '#services/platform/lane-queue.ts';
+import { expose, exposeValue } from '#services/platform/metrics/exposition.ts';
 import { createPool } from '#services/platform/pool.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import { ScheduledPace } from '#services/platform/scheduled-pace.ts';
@@ -17,7 +17,8 @@ import { feedTables, type TableFeed } from '#services/platform/table-feed.ts';
 import { followUsers } from '#services/platform/user-feed.ts';
 import { createMpanTable, MpanTable, type MpanTableHandle } from './mpan-table.ts';
 import { type AccessResult, AccessStep, stepSettings } from './step.ts';
-import { buildUserDirectory, type UserRecord } from './users.ts';
+import { UserCounts } from './user-counts.ts';
+import { buildUserDirectory, type UserDirectory, type UserRecord } from './users.ts';
 import type { SharedUsers, Task, TaskResult } from './worker.ts';
 
 export const accessControl: Service = {
@@ -68,6 +69,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const partitions = new Map<number, Partition>();
   const paused = new Set<string>();
   const byFact = new Float64Array(FACTS.length);
+  const byUser = new UserCounts();
   const pace = new ScheduledPace(1);
   const checkPartitions = Array.from({ length: settings.partitions }, (_, partition) => partition);
   let duplicates = 0;
@@ -129,6 +131,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   async function decideScheduled(of: Partition, batches: ArrayBuffer, fromOffset: number): Promise<void> {
     const lane = of.lanes[SCHEDULED];
     const { partition, table } = of;
+    const asked = directory;
     const result = await pool.run(
       { kind: 'decide', partition, table, users, batches, fromOffset, seen: lane.seen, nowWallMs: nowMs() },
       [batches],
@@ -137,7 +140,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     pace.spent(result.workMs);
     const heldMs = pace.heldMs();
     if (heldMs > 0) void sleep(heldMs).then(resumePaused);
-    send(lane, result);
+    send(lane, result, asked);
   }
 
   /**
@@ -162,10 +165,12 @@ async function start(context: ServiceContext): Promise<RunningService> {
     });
     // On a clock that is faster than real time everything on demand is late, by what the run is to find out.
     if (run.clock.speed === 1 && result.counts.lateMsMax > 0) pace.noteOnDemand(result.counts.lateMsMax);
-    send(lane, result);
+    send(lane, result, directory);
   }
 
-  function send(lane: Lane, { seen, counts, outputs, deadLetters, nextOffset }: AccessResult): void {
+  function send(lane: Lane, result: AccessResult, asked: UserDirectory): void {
+    const { seen, counts, outputs, deadLetters, nextOffset } = result;
+    byUser.add(counts.byUser, asked);
     lane.seen = seen;
     counts.byFact.forEach((count, fact) => {
       byFact[fact] += count;
@@ -255,7 +260,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     }
   }
 
-  measure(partitions, byFact, () => duplicates);
+  exposeAccess(partitions, byFact, byUser, () => duplicates);
   await group.start();
   return {
     notReadyBecause: () => (group.isSettled ? undefined : 'its tables are being restored'),
@@ -305,40 +310,19 @@ function total(of: ReadonlyMap<number, Partition>, count: (one: Partition) => nu
   return [...of.values()].reduce((sum, one) => sum + count(one), 0);
 }
 
-function measure(partitions: ReadonlyMap<number, Partition>, byFact: Float64Array, duplicates: () => number): void {
-  new Gauge({
-    name: 'mdr_access_mpans',
-    help: 'MPANs in the tables',
-    collect() {
-      this.set(total(partitions, ({ mpans }) => mpans));
-    },
-  });
-  new Gauge({
-    name: 'mdr_access_table_bytes',
-    help: 'Memory of the tables',
-    collect() {
-      this.set(total(partitions, ({ bytes }) => bytes));
-    },
-  });
-  new Counter({
-    name: 'mdr_access_decisions_total',
-    help: 'Requests decided, by what decided and the code that it answers with',
-    labelNames: ['fact', 'code'],
-    collect() {
-      this.reset();
-      FACTS.forEach(({ fact, code }, k) => {
-        if (byFact[k] > 0) this.inc({ fact, code }, byFact[k]);
-      });
-    },
-  });
-  new Counter({
-    name: 'mdr_access_duplicates_total',
-    help: 'Replayed requests dropped',
-    collect() {
-      this.reset();
-      this.inc(duplicates());
-    },
-  });
+function exposeAccess(
+  partitions: ReadonlyMap<number, Partition>,
+  byFact: Float64Array,
+  byUser: UserCounts,
+  duplicates: () => number,
+): void {
+  exposeValue('mdr_access_mpans', () => total(partitions, ({ mpans }) => mpans));
+  exposeValue('mdr_access_table_bytes', () => total(partitions, ({ bytes }) => bytes));
+  expose('mdr_access_decisions_total', () =>
+    FACTS.map(({ fact, code }, k) => ({ labels: { fact, code }, value: byFact[k] })).filter(({ value }) => value > 0),
+  );
+  expose('mdr_access_user_requests_total', () => byUser.samples());
+  exposeValue('mdr_access_duplicates_total', duplicates);
 }
 
 if (MODES[SCHEDULED] !== 'scheduled') throw new Error('topics stand in the order of the modes');

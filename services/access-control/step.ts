@@ -54,6 +54,8 @@ export type AccessResult = {
 export type AccessCounts = {
   /** Requests decided, by number of core FACT. */
   byFact: number[];
+  /** The same by number of the User, accepted and refused: 2 slots each, those of unknown Users last. */
+  byUser: Float64Array;
   duplicates: number;
   markers: number;
   releases: number;
@@ -95,7 +97,7 @@ export class AccessStep {
   #responseLane!: Lane;
   #sources = 0;
   #timestampMs = 0;
-  #counts = newCounts();
+  #counts = newCounts(0);
 
   constructor(settings: AccessStepSettings) {
     const { schemaIds, partitions } = settings;
@@ -134,7 +136,7 @@ export class AccessStep {
     this.#seen.set(seen);
     this.#sources = seen.length;
     this.#timestampMs = Math.floor(task.nowWallMs);
-    this.#counts = newCounts();
+    this.#counts = newCounts(users.checkPartition.length);
     this.#scheduledLane = this.#output.lane('device-requests.scheduled', partition, schemaIds.deviceRequest);
     this.#responseLane = this.#output.lane('service-responses', partition, schemaIds.serviceResponse);
   }
@@ -168,6 +170,9 @@ export class AccessStep {
     const lateMs = this.#task.nowWallMs - reader.dueWallMs;
     if (lateMs > this.#counts.lateMsMax) this.#counts.lateMsMax = lateMs;
     this.#counts.byFact[fact]++;
+    const { byUser } = this.#counts;
+    const userAt = decision.user < 0 ? byUser.length - 2 : 2 * decision.user;
+    byUser[userAt + (fact === FACT.accepted ? 0 : 1)]++;
     if (fact !== FACT.accepted) this.#refuse(walk, fact);
     else if (this.#task.mode === SCHEDULED) this.#forwardWithKey(walk, this.#scheduledLane, decision.generation);
     else this.#sendToCheck(walk, decision.user);
@@ -287,8 +292,15 @@ const answer: Answer = {
   sentWallMs: 0.5,
 };
 
-function newCounts(): AccessCounts {
-  return { byFact: new Array(FACTS.length).fill(0), duplicates: 0, markers: 0, releases: 0, lateMsMax: 0 };
+function newCounts(users: number): AccessCounts {
+  return {
+    byFact: new Array(FACTS.length).fill(0),
+    byUser: new Float64Array(2 * (users + 1)),
+    duplicates: 0,
+    markers: 0,
+    releases: 0,
+    lateMsMax: 0,
+  };
 }
 
 const MPAN_DIGITS = 13;

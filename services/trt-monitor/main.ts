@@ -10,6 +10,7 @@ import { endOffsets } from '#services/platform/kafka/partition-reader.ts';
 import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
+import { AnswerRate } from './deadline-slack.ts';
 import {
   type Breach,
   type LaneStart,
@@ -18,7 +19,7 @@ import {
   type ResponsesStart,
 } from './partition-monitor.ts';
 import { TrtCounts, TrtTable } from './trt-counts.ts';
-import { measureTrts } from './trt-metrics.ts';
+import { exposeTrts } from './trt-metrics.ts';
 
 export const trtMonitor: Service = {
   name: 'trt-monitor',
@@ -59,6 +60,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const { kafka, settings, outbox, schemaIds, setAside, fail } = context;
   const run = await awaitRun(context);
   const counts = new TrtCounts();
+  const rate = new AnswerRate();
   const trts = new TrtTable(run.matrix);
   const monitors = new Map<number, PartitionMonitor>();
   const breaches = new Map<number, Breach[]>();
@@ -152,13 +154,15 @@ async function start(context: ServiceContext): Promise<RunningService> {
   async function work(): Promise<void> {
     while (!isDraining) {
       for (const monitor of monitors.values()) monitor.advance();
+      if (monitors.size > 0)
+        rate.note(Math.min(...[...monitors.values()].map(({ nowMs: atMs }) => atMs)), counts.answers);
       await publish();
       await sleep(LOOK_EVERY_MS);
     }
     await publish();
   }
 
-  measureTrts(counts, () => [...monitors.values()]);
+  exposeTrts({ counts, trts, rate, monitors: () => monitors.values(), objectives: run.scenario.measures });
   await group.start();
   const working = work();
   working.catch(fail);
@@ -173,7 +177,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       within: total(counts.within),
       breaches: total(counts.breaches),
       breachesPublished,
-      refused: total(counts.refused),
+      refused: counts.refusals,
       duplicates: counts.duplicates,
       lag: group.lag(),
     }),

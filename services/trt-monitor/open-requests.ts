@@ -25,6 +25,11 @@ export class OpenRequests {
   #free: number[] = [];
   #used = 0;
 
+  /** Indexes in use are below. */
+  get used(): number {
+    return this.#used;
+  }
+
   /** Indexes are below. */
   get slots(): number {
     return this.mpan.length;
@@ -47,6 +52,8 @@ export class OpenRequests {
 
   remove(index: number): void {
     this.#byOffset[this.mode[index]].delete(this.requestOffset[index], this.requestOffset);
+    // Who walks the arrays knows a free one by it.
+    this.deadlineMs[index] = Number.NaN;
     this.#free.push(index);
     this.size--;
   }
