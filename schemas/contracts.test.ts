@@ -89,6 +89,9 @@ const NO_QUANTITIES = new Set([
   'count',
   'speed',
   'fact',
+  'scheduleId',
+  'importMpan',
+  'exportMpan',
 ]);
 const UNIT = /(Ms|Seconds|Days|Wh|Varh|Bytes)$/;
 

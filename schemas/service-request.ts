@@ -1,4 +1,5 @@
 import { type AvroReader, MalformedBinary, writeFixed, writeLong } from './avro-binary.ts';
+import { readCounter, writeCounter } from './counter.ts';
 
 /** Positions of the symbols in service-request.avsc. */
 export const REQUEST_KIND = { request: 0, marker: 1, release: 2 } as const;
@@ -25,7 +26,9 @@ export type ServiceRequestFields = {
   mpan: number;
   originatorAt: number;
   deviceAt: number;
+  /** The low 49 of its 64 bits, and the others: see counter.ts. */
   counter: number;
+  counterTop: number;
   role: number;
   /** -1: the originator's own certificate. */
   signerAt: number;
@@ -48,6 +51,7 @@ export function newServiceRequest(): ServiceRequestFields {
     originatorAt: 0,
     deviceAt: 0,
     counter: 0,
+    counterTop: 0,
     role: UNKNOWN_ROLE,
     signerAt: -1,
     srv: UNKNOWN_SRV,
@@ -69,7 +73,7 @@ export function readServiceRequest(reader: AvroReader, into: ServiceRequestField
   into.mpan = reader.long();
   into.originatorAt = reader.skip(8);
   into.deviceAt = reader.skip(8);
-  into.counter = reader.long();
+  readCounter(reader, into);
   into.role = symbol(reader, UNKNOWN_ROLE);
   into.signerAt = symbol(reader, 1) === 1 ? reader.skip(8) : -1;
   into.srv = symbol(reader, UNKNOWN_SRV);
@@ -99,7 +103,7 @@ export function writeServiceRequest(
   to = writeLong(buffer, to, fields.mpan);
   to = writeFixed(buffer, to, originator, originatorAt, 8);
   to = writeFixed(buffer, to, device, deviceAt, 8);
-  to = writeLong(buffer, to, fields.counter);
+  to = writeCounter(buffer, to, fields.counter, fields.counterTop);
   buffer[to++] = fields.role << 1;
   buffer[to++] = 0;
   buffer[to++] = fields.srv << 1;

@@ -237,6 +237,7 @@ export class PartitionFleet {
     pool.ownOffset[index] = offset;
     pool.mpan[index] = request.mpan;
     pool.counter[index] = request.counter;
+    pool.counterTop[index] = request.counterTop;
     pool.receivedMs[index] = request.receivedMs;
     pool.windowStartMs[index] = request.windowStartMs;
     pool.windowEndMs[index] = request.windowEndMs;

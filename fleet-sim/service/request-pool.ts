@@ -9,7 +9,9 @@ export class RequestPool {
   /** Offset in device-requests of the lane: what is committed once it is answered. */
   ownOffset = new Float64Array(ENTRIES_AT_FIRST);
   mpan = new Float64Array(ENTRIES_AT_FIRST);
+  /** The low 49 bits, and the others: see schemas/counter.ts. */
   counter = new Float64Array(ENTRIES_AT_FIRST);
+  counterTop = new Int32Array(ENTRIES_AT_FIRST);
   receivedMs = new Float64Array(ENTRIES_AT_FIRST);
   windowStartMs = new Float64Array(ENTRIES_AT_FIRST);
   windowEndMs = new Float64Array(ENTRIES_AT_FIRST);

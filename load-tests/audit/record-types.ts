@@ -115,7 +115,13 @@ type Records = {
 };
 export type AuditedTopic = keyof Records;
 /** What became of a change is in registrations; what schedules asked for is in the requests. */
-const NOT_AUDITED: ReadonlySet<TopicName> = new Set(['schedules', 'registration-changes', 'registration-outcomes']);
+const NOT_AUDITED: ReadonlySet<TopicName> = new Set([
+  'schedules',
+  'registration-changes',
+  'registration-outcomes',
+  'gateway-requests',
+  'deliveries',
+]);
 export const AUDITED_TOPICS = (Object.keys(TOPICS) as TopicName[]).filter(
   (name): name is AuditedTopic => !NOT_AUDITED.has(name),
 );

@@ -3,6 +3,8 @@ import { FACTS } from '#core/access-control.ts';
 import { MODES, matrixJson } from '#core/matrix.ts';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
 import type { TopicName } from '#schemas/topics.ts';
+import { createMpanTable, MpanTable, type MpanTableHandle } from '#services/platform/access/mpan-table.ts';
+import { buildUserDirectory, type UserRecord } from '#services/platform/access/users.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
 import { joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed, Taken } from '#services/platform/kafka/intake.ts';
@@ -15,9 +17,7 @@ import { ScheduledPace } from '#services/platform/scheduled-pace.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
 import { feedTables, type TableFeed } from '#services/platform/table-feed.ts';
 import { followUsers } from '#services/platform/user-feed.ts';
-import { createMpanTable, MpanTable, type MpanTableHandle } from './mpan-table.ts';
 import { type AccessResult, AccessStep, stepSettings } from './step.ts';
-import { buildUserDirectory, type UserRecord } from './users.ts';
 import type { SharedUsers, Task, TaskResult } from './worker.ts';
 
 export const accessControl: Service = {

@@ -8,6 +8,9 @@ import { buildRegistrationTable } from '#core/registration.ts';
 import { type DayConvention, dayOf, daysOfWindow } from '#core/settlement-day.ts';
 import { REQUEST_BYTES_MAX } from '#schemas/request-reader.ts';
 import { POSITIONS_A_TENURE } from '#schemas/service-request.ts';
+import { createMpanTable, type MpanTable } from '#services/platform/access/mpan-table.ts';
+import { applyMeteringPoint, applyRegistration } from '#services/platform/access/table-updates.ts';
+import { buildUserDirectory, checkKeyOf } from '#services/platform/access/users.ts';
 import { RECORDS_PER_BATCH_MAX } from '#services/platform/step-output.ts';
 import {
   batchOf,
@@ -19,11 +22,8 @@ import {
   type StreamRecord,
   types,
 } from '#services/platform/test/record-streams.ts';
-import { createMpanTable, type MpanTable } from './mpan-table.ts';
 import { type AccessResult, AccessStep, type AccessTask } from './step.ts';
-import { applyMeteringPoint, applyRegistration } from './table-updates.ts';
 import { euiOf, type RandomWorld, randomRequest, randomWorld, TODAY } from './test/random-world.ts';
-import { buildUserDirectory, checkKeyOf } from './users.ts';
 
 const PARTITIONS = 4;
 const PARTITION = 2;

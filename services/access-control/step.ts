@@ -9,13 +9,13 @@ import { DEVICE_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, RequestReader, SOURCES_MAX
 import { REQUEST_KIND, UNKNOWN_GENERATION } from '#schemas/service-request.ts';
 import { codeIndex, RESPONSE_SOURCE } from '#schemas/service-response.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import { Decision } from '#services/platform/access/decision.ts';
+import type { MpanTable } from '#services/platform/access/mpan-table.ts';
+import { CHECK_KEY_BYTES, checkKeyOf, type UserDirectory } from '#services/platform/access/users.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
 import { type FinishedBatch, type Lane, StepOutput } from '#services/platform/step-output.ts';
-import { Decision } from './decision.ts';
-import type { MpanTable } from './mpan-table.ts';
-import { CHECK_KEY_BYTES, checkKeyOf, type UserDirectory } from './users.ts';
 
 export type AccessStepSettings = {
   matrix: Matrix;

@@ -23,6 +23,8 @@ export type UserRecord = {
   equivalentPrivacyOn: SettlementDay | null;
   adtDeclaredOn: SettlementDay | null;
   anomalyThresholds: { srv: string; count: number; periodSeconds: number }[];
+  /** Where its responses go; null: it collects them. */
+  deliveryUrl?: string | null;
 };
 
 /** All Users of the platform, as one partition's worker asks for them. */
