@@ -90,6 +90,7 @@ const NO_QUANTITIES = new Set([
   'speed',
   'fact',
   'scheduleId',
+  'responseOffset',
   'importMpan',
   'exportMpan',
 ]);

@@ -86,7 +86,10 @@ export function readServiceRequest(reader: AvroReader, into: ServiceRequestField
   into.dueWallMs = readDouble(reader);
 }
 
-/** Writes one, signed by its originator; returns the position behind it. EUI-64s: the 8 bytes at their positions. */
+/**
+ * Writes one, signed by its originator unless another signer is given; returns the position behind it. EUI-64s: the 8
+ * bytes at their positions.
+ */
 export function writeServiceRequest(
   buffer: Buffer,
   at: number,
@@ -95,6 +98,7 @@ export function writeServiceRequest(
   device: Uint8Array,
   originatorAt = 0,
   deviceAt = 0,
+  signer: Uint8Array | undefined = undefined,
 ): number {
   let to = at;
   buffer[to++] = fields.kind << 1;
@@ -105,7 +109,8 @@ export function writeServiceRequest(
   to = writeFixed(buffer, to, device, deviceAt, 8);
   to = writeCounter(buffer, to, fields.counter, fields.counterTop);
   buffer[to++] = fields.role << 1;
-  buffer[to++] = 0;
+  buffer[to++] = signer === undefined ? 0 : 2;
+  if (signer !== undefined) to = writeFixed(buffer, to, signer, 0, 8);
   buffer[to++] = fields.srv << 1;
   buffer[to++] = fields.scheduledSrv << 1;
   buffer[to++] = fields.mode << 1;

@@ -9,9 +9,14 @@ import type { SharedSecrets } from '../gbcs/shared-secrets.ts';
 import { readPki } from '../pki/pki-file.ts';
 import { seedSecrets } from '../pki/seed-secrets.ts';
 
+export type TlsKeys = { key: string; cert: string; ca: string };
+
 /** What the gateway speaks and listens with, from a folder of `mdr pki`. */
 export type GatewayKeys = {
-  tls: { key: string; cert: string; ca: string };
+  /** As a server. */
+  tls: TlsKeys;
+  /** As a client of the Users' endpoints: the DCC's own. */
+  clientTls: TlsKeys;
   /** The User that a TLS certificate was issued to, by its SHA-256 as Node writes it. */
   userOfCertificate: ReadonlyMap<string, DeviceId>;
   signingCertificates: CertificateLookup;
@@ -34,6 +39,11 @@ export function readGatewayKeys(directory: string): GatewayKeys {
     tls: {
       key: read(join(directory, 'server.key')),
       cert: read(join(directory, 'server.pem')),
+      ca: read(join(directory, 'ca.pem')),
+    },
+    clientTls: {
+      key: read(join(parties, DCC_ACCESS_CONTROL_BROKER, 'client.key')),
+      cert: read(join(parties, DCC_ACCESS_CONTROL_BROKER, 'client.pem')),
       ca: read(join(directory, 'ca.pem')),
     },
     userOfCertificate: new Map(users.map((eui) => [certificateOf(eui, 'client').fingerprint256, eui])),
