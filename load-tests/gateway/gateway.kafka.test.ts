@@ -243,6 +243,20 @@ describeWithKafka('a User of the gateway', ({ brokers, registryUrl }) => {
     expect(endpoint.received.filter(isHeld).length).toBe(2);
   });
 
+  test('lists what is held, and lets one of them go on', async () => {
+    const list = async () => {
+      const { body } = await ask(agent, `${url}/quarantine`, 'GET');
+      return (JSON.parse(body) as { held: { id: string; requestId: string }[] }).held;
+    };
+    const [first, second] = await list();
+    expect((await ask(other, `${url}/quarantine/${first.id}`, 'POST', 'process')).status).toBe(404);
+    expect((await ask(agent, `${url}/quarantine/${first.id}`, 'POST', 'process')).status).toBe(202);
+    const response = await delivered((one) => elementValue(one, 'RequestID') === first.requestId && !isHeld(one));
+    expect(['I0', 'E20', 'E21']).toContain(elementValue(response, 'ResponseCode'));
+    for (const end = nowMs() + 10_000; nowMs() < end && (await list()).length > 1; ) await sleep(50);
+    expect(await list()).toEqual([second]);
+  });
+
   test('the outgoing agent is told that its schedule is gone at the midnight of the change, and the access moves', {
     timeout: 150_000,
   }, async () => {

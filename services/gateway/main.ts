@@ -13,6 +13,7 @@ import { Mailbox } from './delivery/mailbox.ts';
 import { Acceptance } from './edge/acceptance.ts';
 import { GatewayTables } from './edge/access-tables.ts';
 import { answerAt } from './edge/doors.ts';
+import { HeldRequests } from './edge/held-requests.ts';
 import { readGatewayKeys } from './edge/keys.ts';
 import { listen } from './edge/listener.ts';
 import { followRequestIds } from './edge/request-id-feed.ts';
@@ -63,6 +64,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
     scenarioUsers.map((user, index) => accessUser(user, index, '2026-01-01').eui.replaceAll('-', '')),
   );
   const isDelivered = (user: string) => !simulated.has(user) && tables.userRecords.has(user);
+  const held = new HeldRequests(isDelivered);
+  await held.follow(context);
   const now = () => Math.floor(clock.isPaced ? clock.now() : nowMs());
   const rendering = { signers: keys.signers, secrets: keys.secrets, codes: options.codes };
   const counts = { delivered: 0, failed: 0, verdicts: new Map<string, number>(), replies: new Map<number, number>() };
@@ -181,6 +184,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
         codes: options.codes,
       }),
       mailbox: new Mailbox(context, rendering),
+      held,
       checks: {
         certificates: options.isVerified ? keys.signingCertificates : 'unchecked',
         otherVersions: options.otherVersions,
@@ -204,6 +208,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       devices: tables.devices.devices,
       users: tables.userRecords.size,
       requestIds: ids.size,
+      held: held.size,
       verdicts: Object.fromEntries(counts.verdicts),
       delivered: counts.delivered,
       waiting: waitingOf(partitions),
@@ -219,7 +224,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
           courier.stop();
           await desk.schedules.stop();
         }
-        await Promise.all([tables.stop(), schedules.stop(), stopIds()]);
+        await Promise.all([tables.stop(), schedules.stop(), held.stop(), stopIds()]);
         await outbox.idle();
         await run.end();
       });

@@ -6,6 +6,7 @@ import { counterOf } from '#schemas/counter.ts';
 import { RequestReader } from '#schemas/request-reader.ts';
 import {
   newServiceRequest,
+  REQUEST_KIND,
   SERVICE_REQUEST_BYTES_MAX,
   type ServiceRequestFields,
   UNKNOWN_SRV,
@@ -19,6 +20,7 @@ import type { AssumedCode } from '../assumed-codes.ts';
 import type { DuisBody, DuisRequest } from '../duis-request.ts';
 import { encodeRecord, type GatewayRequestRecord, scheduleRecord } from '../gateway-records.ts';
 import { EXPORT, type GatewayTables, IMPORT } from './access-tables.ts';
+import type { HeldRequest } from './held-requests.ts';
 import { REQUEST_ID_BYTES, type RequestIds } from './request-ids.ts';
 import type { RequestLane } from './request-lane.ts';
 import type { ScheduleIndex } from './schedule-index.ts';
@@ -78,6 +80,22 @@ export class Acceptance {
     if (fact === FACT.deviceUnknown && 'scheduleId' in request.body) return this.#noSuchSchedule(request.body);
     if (fact !== FACT.accepted) return { code: responseCode(fact), reason: `access control: ${FACTS[fact].fact}` };
     return await this.#put(request, draft);
+  }
+
+  /** Lets a held request go on: written when this resolves; the anomaly check passes over what is not held any more. */
+  async release({ fields, originator, device }: HeldRequest): Promise<Verdict> {
+    const { lanes, clock, source, context } = this.#options;
+    const lane = lanes[partitionOfMpan(fields.mpan, context.settings.partitions)];
+    if (lane.isFull) return { retryAfterSeconds: BUSY_SECONDS, reason: 'more was accepted than the broker has taken' };
+    const nowWallMs = nowMs();
+    const receivedMs = Math.floor(clock.isPaced ? clock.now() : nowWallMs);
+    const kind = REQUEST_KIND.release;
+    const released = { ...fields, kind, source, receivedMs, dueWallMs: nowWallMs };
+    await lane.write(fields.mpan, (position) => {
+      released.position = position;
+      return Buffer.from(this.#encoded({ fields: released, originator, device, signer: undefined }));
+    });
+    return { code: 'I99', reason: 'it goes on' };
   }
 
   async #put(request: DuisRequest, draft: Draft): Promise<Verdict> {

@@ -6,11 +6,13 @@ import type { DuisRequest } from '../duis-request.ts';
 import { type ResponseSigners, renderResponse } from '../duis-response.ts';
 import { type ReceiptChecks, receiveRequest } from '../received-request.ts';
 import type { Acceptance, Verdict } from './acceptance.ts';
+import type { HeldRequests } from './held-requests.ts';
 import type { Received, Reply } from './listener.ts';
 
 export type DoorOptions = {
   acceptance: Acceptance;
   mailbox: Mailbox;
+  held: HeldRequests;
   checks: ReceiptChecks;
   signers: ResponseSigners;
   mhhsUsers: ReadonlySet<DeviceId>;
@@ -38,13 +40,19 @@ export function answerAt(options: DoorOptions): (received: Received) => Promise<
         return await responses(received, options);
       case 'POST /api/v1/responses/ack':
         return await acknowledgement(received, options);
+      case 'GET /api/v1/quarantine':
+        return quarantined(received, options);
       default:
+        if (method === 'POST' && path.startsWith(QUARANTINE)) return await release(received, options);
         return { status: 404, body: PATHS };
     }
   };
 }
 
-const PATHS = 'there are POST /api/v1/serviceS and serviceD, GET /api/v1/responses and POST /api/v1/responses/ack\n';
+const QUARANTINE = '/api/v1/quarantine/';
+const PATHS = `there are POST /api/v1/serviceS and serviceD, GET /api/v1/responses, POST /api/v1/responses/ack,
+GET /api/v1/quarantine and POST /api/v1/quarantine/ID
+`;
 
 async function service(received: Received, path: 'serviceS' | 'serviceD', options: DoorOptions): Promise<Reply> {
   let taken: ReturnType<typeof receiveRequest>;
@@ -108,6 +116,26 @@ async function acknowledgement({ body, user, headers }: Received, { mailbox }: D
   const cursor = body.toString('latin1').trim();
   if (!(await mailbox.acknowledge(who, cursor))) return { status: 400, body: 'the body is no cursor\n' };
   return { status: 204, body: '' };
+}
+
+function quarantined({ user, headers }: Received, { held }: DoorOptions): Reply {
+  const who = userOf(user, headers);
+  if (who === undefined) return NOBODY;
+  return { status: 200, type: 'application/json', body: `${JSON.stringify({ held: held.of(who) })}\n` };
+}
+
+async function release(received: Received, { held, acceptance }: DoorOptions): Promise<Reply> {
+  const { path, body, user, headers } = received;
+  const who = userOf(user, headers);
+  if (who === undefined) return NOBODY;
+  const request = held.get(who, path.slice(QUARANTINE.length));
+  if (request === undefined) return { status: 404, body: 'no request of the User is held under this number\n' };
+  if (body.toString('latin1').trim() !== 'process')
+    return { status: 400, body: 'the body is expected to be process\n' };
+  const verdict = await acceptance.release(request);
+  return 'code' in verdict
+    ? { status: 202, body: `${verdict.reason}\n` }
+    : { status: 503, body: `${verdict.reason}\n`, headers: retryAfter(verdict.retryAfterSeconds) };
 }
 
 const NOBODY: Reply = { status: 403, body: 'on plain HTTP the header X-MDR-User names the User\n' };
