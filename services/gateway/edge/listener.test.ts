@@ -32,12 +32,14 @@ describe('what a client may cost', () => {
     return `http://127.0.0.1:${listener.port}/`;
   }
 
-  const post = (url: string, body: BodyInit) =>
+  const post = (url: string, body: string | ReadableStream) =>
     fetch(url, { method: 'POST', body, headers: { connection: 'close' }, duplex: 'half' } as RequestInit);
 
   test('a body of as many bytes as may be is taken, one more is 413, said before or not', async () => {
     const url = await open();
-    expect([(await post(url, 'x'.repeat(1024))).status, (await post(url, 'x'.repeat(1025))).status]).toEqual([200, 413]);
+    expect([(await post(url, 'x'.repeat(1024))).status, (await post(url, 'x'.repeat(1025))).status]).toEqual([
+      200, 413,
+    ]);
     const chunks = new ReadableStream({
       start(controller) {
         for (let k = 0; k < 3; k++) controller.enqueue(new Uint8Array(500));
