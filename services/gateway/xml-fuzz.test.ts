@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { MdrError } from '#core/errors.ts';
 import { canonicalDocument } from './canonical-xml.ts';
 import { parseDuisRequest, readDuisRequest } from './duis-request.ts';
@@ -15,6 +15,9 @@ import { isSignature, verifySignature } from './xml-signature.ts';
 const FROM = Number(process.env.MDR_FUZZ_FROM ?? 0);
 const REQUESTS = Number(process.env.MDR_FUZZ_COUNT ?? 100_000);
 const SIGNATURES = REQUESTS / 5;
+/** Twenty times what a request takes on a machine with other work. */
+const TIMEOUT_MS = Math.max(120_000, REQUESTS * 8);
+vi.setConfig({ testTimeout: TIMEOUT_MS });
 /** Of the thread's CPU, which other work on the machine does not lengthen. */
 const MILLISECONDS_MAX = 100;
 /** Growth of the heap between a tenth of the mutations and the last. */
