@@ -22,7 +22,7 @@ test-docker: node_modules/.installed
 	services/platform/kafka-provider/test-docker.sh
 
 bench: node_modules/.installed
-	node load-tests/bench/main.ts
+	node --disable-warning=TimeoutNegativeWarning load-tests/bench/main.ts
 
 docs: node_modules/.installed
 	node docs/generate.ts

@@ -59,6 +59,8 @@ const PROCESSES_MAX = 16;
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
 /** Without a terminal a line of progress is enough this often. */
 const LINE_EVERY_MS = 5000;
+/** What asks the run to end with its report. */
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export async function run(argv: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -108,7 +110,7 @@ export async function run(argv: string[]): Promise<number> {
       process.stderr.write('\nEnding the run; press Ctrl-C again to leave at once.\n');
       stopping.abort();
     };
-    process.once('SIGINT', stop);
+    for (const signal of STOP_SIGNALS) process.once(signal, stop);
     const runId = runIdOf();
     let result: LoadResult;
     try {
@@ -129,7 +131,7 @@ export async function run(argv: string[]): Promise<number> {
       });
     } finally {
       progress.end();
-      process.removeListener('SIGINT', stop);
+      for (const signal of STOP_SIGNALS) process.removeListener(signal, stop);
     }
     say('Counting the run from its topics');
     const client = createKafka(kafka.brokers, 'mdr-load', createLog('mdr-load', 'silent'));
@@ -140,7 +142,7 @@ export async function run(argv: string[]): Promise<number> {
     if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else showResult(report, directory);
     const faults = values.audit ? await audit(kafka.brokers, kafka.registryUrl, result.prefix, values.json) : 0;
-    say(`Look into its topics with: mdr audit --prefix ${result.prefix} (while that Kafka runs)`);
+    if (kafka.outlives) say(`Look into its topics with: npx mdr audit --prefix ${result.prefix}`);
     return faults > 0 ? 1 : VERDICT_EXIT_CODES[report.verdict];
   } finally {
     await kafka.stop();

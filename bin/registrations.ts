@@ -50,7 +50,7 @@ Examples:
 
 export async function run([action, ...argv]: string[]): Promise<number> {
   if (action !== 'load') throw new MdrError('USAGE', `There is no mdr registrations ${action ?? ''}; there is load`);
-  const given = streamArguments(argv, SETTINGS, { json: { type: 'boolean' }, quiet: { type: 'boolean' } });
+  const given = await streamArguments(argv, SETTINGS, { json: { type: 'boolean' }, quiet: { type: 'boolean' } });
   if (given.positionals.length === 0) throw new MdrError('USAGE', 'Name a file to load');
   // Its group is that of the service: whoever has a partition is its one writer.
   return await withStream('registration', given.settings, (context) => load(context, given));

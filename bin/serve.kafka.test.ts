@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,6 +72,15 @@ async function answerOf({ url }: ServiceProcess, path: string): Promise<[status:
   }
 }
 
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 type Sample = { name: string; labels: Record<string, string>; value: number };
 
 /** Reads Prometheus's text format; throws where a line is none of it, or a metric has no HELP and TYPE before it. */
@@ -137,6 +148,32 @@ describeWithKafka('a service in its normal life', (kafka) => {
       expect([service.name, await endService(service)]).toEqual([service.name, 0]);
       expect([service.name, readFileSync(service.log, 'utf8')]).toEqual([service.name, '']);
     }
+  });
+
+  test('one that ends with its input drains when whoever has started it is gone, however that ended', async () => {
+    const starting = `import { startService } from ${JSON.stringify(new URL('../load-tests/load/processes.ts', import.meta.url).href)};
+      const { pid, url } = await startService(${JSON.stringify({
+        name: 'users',
+        brokers: kafka.brokers,
+        registry: kafka.registryUrl,
+        prefix,
+        partitions: PARTITIONS,
+        workers: 1,
+        directory,
+      })});
+      console.log(pid + ' ' + url);
+      setInterval(() => {}, 1000);`;
+    const owner = spawn(process.execPath, ['--input-type=module-typescript', '-e', starting], {
+      cwd: new URL('..', import.meta.url),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(owner.stdout, 'data')) as [Buffer];
+    const [pid, url] = String(line).trim().split(' ');
+    const service = { name: 'users', pid: Number(pid), url, log: '', child: undefined, exit: undefined };
+    await answerOf(service, '/live');
+    owner.kill('SIGKILL');
+    for (let tries = 0; tries < 300 && isThere(service.pid); tries++) await sleep(100);
+    expect(isThere(service.pid)).toBe(false);
   });
 
   test('SIGTERM before there is a run ends it with 0 too', async () => {

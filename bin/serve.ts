@@ -3,6 +3,7 @@ import { fleetSim } from '#fleet-sim/service/main.ts';
 import { accessControl } from '#services/access-control/main.ts';
 import { anomaly } from '#services/anomaly/main.ts';
 import { gateway } from '#services/gateway/main.ts';
+import { environmentWithKafka } from '#services/platform/kafka-provider/standing-kafka.ts';
 import { runService, type Service } from '#services/platform/service.ts';
 import { COMMON_SETTINGS, describeSettings } from '#services/platform/settings.ts';
 import { registration } from '#services/registration/main.ts';
@@ -35,6 +36,8 @@ ${describeSettings(COMMON_SETTINGS)}${SERVICES.filter((service) => Object.keys(s
 A service waits for the run of its topics (mdr load makes one). It serves /metrics, /live, /ready and /status, writes
 log lines only for what a person should look at, and ends within --drain-seconds of SIGTERM.
 
+Where neither settings nor environment name a Kafka it is that of mdr kafka up.
+
 Exit codes: 0 drained after SIGTERM or SIGINT, 2 bad settings, 3 it could not go on.
 
 Examples:
@@ -53,5 +56,5 @@ export async function run([name, ...argv]: string[]): Promise<number> {
       name === undefined ? `Name a service: ${known}` : `There is no service ${name}: ${known}`,
     );
   }
-  return await runService(service, argv, process.env);
+  return await runService(service, argv, await environmentWithKafka(argv));
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { requireReachable } from '#services/platform/kafka-provider/given.ts';
+import { environmentWithKafka } from '#services/platform/kafka-provider/standing-kafka.ts';
 import { createLog } from '#services/platform/log.ts';
 import { Connections, type ServiceContext } from '#services/platform/service.ts';
 import { COMMON_SETTINGS, readSettings, type ServiceSettings, type Setting } from '#services/platform/settings.ts';
@@ -14,17 +15,18 @@ export type StreamArguments = { settings: ServiceSettings; positionals: string[]
  * The arguments of a command that works on the topics of a stream: settings as a service has them, from flags,
  * environment or the file of --config, beside options that are its own. Throws INPUT_INVALID, and what parseArgs does.
  */
-export function streamArguments(
+export async function streamArguments(
   argv: string[],
   settings: Readonly<Record<string, Setting>>,
   options: Readonly<Record<string, { type: 'boolean' | 'string'; multiple?: boolean }>>,
-): StreamArguments {
+): Promise<StreamArguments> {
   const names = [...Object.keys(COMMON_SETTINGS), ...Object.keys(settings), 'config'];
   const all = { ...Object.fromEntries(names.map((name) => [name, { type: 'string' as const }])), ...options };
   const { values, positionals } = parseArgs({ args: argv, options: all, allowPositionals: true });
   const given = names.flatMap((name) => (values[name] === undefined ? [] : [`--${name}=${values[name]}`]));
   const flags = Object.fromEntries(Object.keys(options).map((name) => [name, values[name] as Flags[string]]));
-  return { settings: readSettings(settings, given, process.env), positionals, flags };
+  const environment = await environmentWithKafka(given);
+  return { settings: readSettings(settings, given, environment), positionals, flags };
 }
 
 /** Runs `act` as a client of the stream, and ends the connections. Throws COULD_NOT_RUN where there is none. */

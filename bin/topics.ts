@@ -4,6 +4,7 @@ import { connectAdmin, createKafka } from '#services/platform/kafka/client.ts';
 import { registerSchemas } from '#services/platform/kafka/registry.ts';
 import { ensureTopics } from '#services/platform/kafka/topics.ts';
 import { requireReachable } from '#services/platform/kafka-provider/given.ts';
+import { environmentWithKafka } from '#services/platform/kafka-provider/standing-kafka.ts';
 import { createLog } from '#services/platform/log.ts';
 import { readSettings } from '#services/platform/settings.ts';
 
@@ -24,7 +25,7 @@ Examples:
 
 export async function run(argv: string[]): Promise<number> {
   const { json, replicas, rest } = parse(argv);
-  const { brokers, registry, prefix, partitions, logLevel } = readSettings({}, rest, process.env);
+  const { brokers, registry, prefix, partitions, logLevel } = readSettings({}, rest, await environmentWithKafka(rest));
   await requireReachable({ brokers, registryUrl: registry });
   const kafka = createKafka(brokers, 'topics', createLog('topics', logLevel));
   const admin = await connectAdmin(kafka, brokers);

@@ -81,7 +81,7 @@ const ACTIONS: Record<
 export async function run([action = '', ...argv]: string[]): Promise<number> {
   if (!Object.hasOwn(ACTIONS, action))
     throw new MdrError('USAGE', `There is no mdr users ${action}; there are ${Object.keys(ACTIONS).join(', ')}`);
-  const given = streamArguments(argv, {}, OPTIONS);
+  const given = await streamArguments(argv, {}, OPTIONS);
   const { options, act } = ACTIONS[action];
   for (const [name, value] of Object.entries(given.flags))
     if (value !== undefined && !options.includes(name)) throw new MdrError('USAGE', `${action} takes no --${name}`);

@@ -31,6 +31,8 @@ const SCHEDULED_REQUESTS = Number(process.env.MDR_BENCH_SCHEDULED ?? 6_000_000);
 const ON_DEMAND_PER_SECOND = 100;
 const SECONDS_MAX = 60;
 const SAMPLES_MIN = 300;
+/** Services that have just begun compile what they run, with a backlog of millions before them: shown apart. */
+const START_MS = 10_000;
 /** Exchanges are short and the network is wide: what is measured is the platform. */
 const SETTINGS = [
   `fleet.meters=${METERS}`,
@@ -83,20 +85,32 @@ export async function onDemandLatency(): Promise<Measurement[]> {
       progress(`  ${stage}: p50 ${p50Ms} ms, p99 ${p99Ms} ms, at most ${msMax} ms`);
     const { samples } = latencies;
     progress(`  ${samples.length} of ${sent} answered while scheduled requests waited`);
-    if (samples.length < SAMPLES_MIN) throw new Error(`only ${samples.length} on-demand requests were measured`);
-    samples.sort((a, b) => a - b);
-    const at = (share: number) =>
-      Number(samples[Math.min(samples.length - 1, Math.floor(share * samples.length))].toFixed(2));
+    const fromMs = samples[0].askedMs + START_MS;
+    const [start, later] = [
+      samples.filter(({ askedMs }) => askedMs < fromMs),
+      samples.filter(({ askedMs }) => askedMs >= fromMs),
+    ];
+    if (later.length < SAMPLES_MIN) throw new Error(`only ${later.length} on-demand requests were measured`);
     return [
-      measured('on-demand-platform-p50', 'ms', [at(0.5)]),
-      measured('on-demand-platform-p99', 'ms', [at(0.99)], { target: 'below 50 ms with the scheduled lane saturated' }),
-      measured('on-demand-platform-max', 'ms', [at(1)]),
+      ...rowsOf('on-demand-platform', later, 'p99 below 50 ms with the scheduled lane saturated'),
+      ...rowsOf('on-demand-platform-at-start', start),
     ];
   } finally {
     for (const service of services) await endService(service);
     await admin.disconnect();
     await kafka.stop();
   }
+}
+
+function rowsOf(name: string, samples: readonly Sample[], target?: string): Measurement[] {
+  const sorted = samples.map(({ platformMs }) => platformMs).sort((a, b) => a - b);
+  const at = (share: number) =>
+    Number(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))].toFixed(2));
+  return [
+    measured(`${name}-p50`, 'ms', [at(0.5)]),
+    measured(`${name}-p99`, 'ms', [at(0.99)], target === undefined ? {} : { target }),
+    measured(`${name}-max`, 'ms', [at(1)]),
+  ];
 }
 
 async function saturate(
@@ -176,8 +190,11 @@ async function ask(
   return sent;
 }
 
-function collect(client: ReturnType<typeof createKafka>, prefix: string): { samples: number[]; stop(): Promise<void> } {
-  const samples: number[] = [];
+/** One answer: when its request was asked for, and what the platform took of the time since, wall ms. */
+type Sample = { askedMs: number; platformMs: number };
+
+function collect(client: ReturnType<typeof createKafka>, prefix: string): { samples: Sample[]; stop(): Promise<void> } {
+  const samples: Sample[] = [];
   const cursor = new BatchCursor();
   const reader = new AvroReader();
   const response = newServiceResponse();
@@ -195,7 +212,8 @@ function collect(client: ReturnType<typeof createKafka>, prefix: string): { samp
         reader.open(cursor.buffer, cursor.valueAt + WIRE_HEADER_BYTES, cursor.valueAt + cursor.valueLength);
         readResponseHead(reader, response);
         if (response.kind === RESPONSE_KIND.marker || response.mode !== ON_DEMAND) continue;
-        samples.push(response.platformMs + (readMs - response.sentWallMs));
+        const platformMs = response.platformMs + (readMs - response.sentWallMs);
+        samples.push({ askedMs: response.receivedMs, platformMs });
       }
     },
   });

@@ -59,10 +59,13 @@ export async function startService(options: StartOptions): Promise<ServiceProces
       String(workers),
       '--port',
       String(port),
+      '--ends-with',
+      'input',
       ...flags,
     ],
-    // A group of its own: Ctrl-C goes to mdr load, which ends them in order.
-    { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+    // A group of its own: Ctrl-C goes to mdr load, which ends them in order. Where it is ended by force its end of their
+    // input closes, and they end by themselves.
+    { stdio: ['pipe', 'pipe', 'pipe'], detached: true },
   );
   const file = createWriteStream(log);
   child.stdout?.pipe(file, { end: false });

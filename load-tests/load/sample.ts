@@ -7,6 +7,8 @@ export type Sample = {
   atMs: number;
   /** The present of the partition that is furthest behind, simulated ms since the epoch. */
   simulatedMs: number;
+  /** Everything up to this instant has been written by schedules and by Users, simulated ms since the epoch. */
+  writtenMs: number;
   /** Requests sent so far by schedules and by Users, and answered by the fleet. */
   executions: number;
   asked: number;
@@ -40,12 +42,15 @@ export async function takeSample(services: readonly ServiceProcess[], startedWal
       .filter((status) => status.service === service)
       .reduce((total, status) => total + Number(status[field] ?? 0), 0);
   const lag = lagsOf(statuses);
-  const presents = statuses
-    .filter(({ service }) => service === 'trt-monitor')
-    .flatMap(({ nowMs: presentMs }) => Object.values((presentMs ?? {}) as Record<string, number>));
+  const instants = (service: string, field: string): number[] =>
+    statuses
+      .filter((status) => status.service === service)
+      .flatMap((status) => Object.values((status[field] ?? {}) as Record<string, number>));
+  const presents = instants('trt-monitor', 'nowMs');
   return {
     atMs: nowMs() - startedWallMs,
     simulatedMs: presents.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...presents),
+    writtenMs: Math.min(...instants('scheduler', 'reachedMs'), ...instants('users', 'reachedMs')),
     executions: sum('scheduler', 'executions'),
     asked: sum('users', 'asked'),
     answered: sum('fleet-sim', 'answered'),

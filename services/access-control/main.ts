@@ -30,8 +30,8 @@ export const accessControl: Service = {
 const TOPICS = ['service-requests.scheduled', 'service-requests.on-demand'] as const;
 /** Lanes of a partition's work: changes of the tables before requests, on demand before scheduled. */
 const LANE = { tables: 0, onDemand: 1, scheduled: 2 } as const;
-/** Some 1,500 requests, 3 ms of a worker: the least that is decided and sent at once. */
-const FETCH_PARTITION_BYTES_MAX = 160 * 1024;
+/** Some 5,000 requests, 10 ms of a worker. What is on demand does not wait for them: another thread decides it. */
+const FETCH_PARTITION_BYTES_MAX = 512 * 1024;
 /** Fetches of one lane that wait for their turn; beyond it the lane is paused. */
 const WAITING_MAX = { [ON_DEMAND]: 16, [SCHEDULED]: 2 } as const;
 

@@ -86,7 +86,10 @@ export async function runService(service: Service, argv: string[], environment: 
   );
   log.info({ host: settings.host, port: health.port }, 'listening');
   const connections = new Connections();
+  let isStopping = false;
   const stop = async (signal: string) => {
+    if (isStopping) return;
+    isStopping = true;
     log.info({ signal }, 'draining');
     const late = sleep(settings.drainSeconds * 1000).then(() => {
       throw new MdrError('COULD_NOT_RUN', `what was begun was not finished within ${settings.drainSeconds} s`);
@@ -100,6 +103,7 @@ export async function runService(service: Service, argv: string[], environment: 
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  if (settings.endsWithInput) process.stdin.once('close', () => void stop('end of input')).resume();
   const start = async () => {
     const context = await connections.open(service.name, settings, log, fail);
     running = await service.start(context);

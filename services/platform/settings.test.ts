@@ -46,6 +46,7 @@ describe('settings of a service', () => {
       workers: 1,
       logLevel: 'warn',
       drainSeconds: 20,
+      endsWithInput: false,
       sessionTimeoutMs: 10_000,
       own: { 'grace-ms': 0, file: undefined, load: 'fleet' },
     });

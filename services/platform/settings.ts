@@ -62,6 +62,12 @@ export const COMMON_SETTINGS = {
     max: 600,
     doc: 'After SIGTERM: time to finish what was begun and commit it. Then the process ends all the same.',
   },
+  'ends-with': {
+    type: 'choice',
+    default: 'signal',
+    choices: ['signal', 'input'],
+    doc: 'What it drains and ends at. signal: SIGTERM or SIGINT. input: the end of its standard input too, which comes when the process that has started it ends, however that ends.',
+  },
   'session-timeout-ms': {
     type: 'integer',
     default: 10_000,
@@ -81,6 +87,7 @@ export type ServiceSettings = {
   workers: number;
   logLevel: LogLevel;
   drainSeconds: number;
+  endsWithInput: boolean;
   sessionTimeoutMs: number;
   /** Settings of the one service, by name. */
   own: Record<string, string | number | string[] | undefined>;
@@ -122,6 +129,7 @@ export function readSettings(
     workers: values.workers as number,
     logLevel: values['log-level'] as LogLevel,
     drainSeconds: values['drain-seconds'] as number,
+    endsWithInput: values['ends-with'] === 'input',
     sessionTimeoutMs: values['session-timeout-ms'] as number,
     own: Object.fromEntries(Object.keys(own).map((name) => [name, values[name]])),
   };

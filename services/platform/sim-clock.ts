@@ -27,10 +27,15 @@ export class SimClock {
   /** Simulated ms since the epoch, never less than before; Infinity when nothing is paced. Before the start: startMs. */
   now(): number {
     if (!this.isPaced) return Number.POSITIVE_INFINITY;
-    const { startMs, wallEpochMs, speed } = this.#face;
-    const ms = startMs + Math.max(0, this.#wall() - wallEpochMs) * speed;
+    const ms = this.at(this.#wall());
     if (ms > this.#latestMs) this.#latestMs = ms;
     return this.#latestMs;
+  }
+
+  /** Simulated ms since the epoch as it was at a wall instant. */
+  at(wallMs: number): number {
+    const { startMs, wallEpochMs, speed } = this.#face;
+    return startMs + Math.max(0, wallMs - wallEpochMs) * speed;
   }
 
   /** The wall instant at which a simulated one comes: where the platform's own time begins. Now when not paced. */

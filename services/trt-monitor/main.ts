@@ -39,6 +39,8 @@ const ON_DEMAND_LANE = 'device-requests.on-demand';
 const SCHEDULED_LANE = 'device-requests.scheduled';
 const RESPONSES = 'service-responses';
 const LOOK_EVERY_MS = 10;
+/** A breach where no answer comes at all is noticed so much later than it happens, at most. */
+const LOOK_AT_ENDS_EVERY_MS = 250;
 /** A breach takes some 100 bytes. */
 const BREACH_BYTES_MAX = 256;
 const BREACH_BATCH_BYTES = 256 * 1024;
@@ -96,6 +98,10 @@ async function start(context: ServiceContext): Promise<RunningService> {
 
   const group = joinGroup(context, {
     topics: [ON_DEMAND_LANE, SCHEDULED_LANE, RESPONSES],
+    lookAtEndsEveryMs: LOOK_AT_ENDS_EVERY_MS,
+    ended(topic, partition, endOffset, askedWallMs) {
+      if (topic === RESPONSES) monitors.get(partition)?.noteEnd(endOffset, askedWallMs);
+    },
     async assigned(partition, committed) {
       const responsesEnd = (await endOffsets(kafka, settings.prefix + RESPONSES))[partition];
       monitors.set(partition, createMonitor(partition, committed, responsesEnd));

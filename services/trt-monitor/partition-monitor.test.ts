@@ -246,7 +246,13 @@ function sumOf(all: readonly Counted[]): Counted {
 
 type Life = { monitor: PartitionMonitor; counts: TrtCounts; breaches: Breach[]; positions: number[] };
 
-function begin(starts: typeof FIRST_START, errorsCountAsWithin: boolean, responsesEnd: number, clock = UNPACED): Life {
+function begin(
+  starts: typeof FIRST_START,
+  errorsCountAsWithin: boolean,
+  responsesEnd: number,
+  clock = UNPACED,
+  nowMs = () => WALL_MS,
+): Life {
   const counts = new TrtCounts();
   const breaches: Breach[] = [];
   const [scheduled, onDemand, responses] = starts;
@@ -263,7 +269,7 @@ function begin(starts: typeof FIRST_START, errorsCountAsWithin: boolean, respons
       countedStartMs: START_MS,
       countedEndMs: START_MS + DAY_MS,
       errorsCountAsWithin,
-      nowMs: () => WALL_MS,
+      nowMs,
       onBreach: (breach) => breaches.push(breach),
     },
     [scheduled, onDemand],
@@ -393,29 +399,14 @@ describe('the Target Response Times of a partition', () => {
   });
 
   test('on a clock: an answer that is in the topic already is no breach, however late it is read', () => {
-    const [one] = requestsOf([
-      {
-        mode: ON_DEMAND,
-        receivedAfterMs: 1000,
-        srv: SRVS.indexOf('4.6.1'),
-        service: 1,
-        generation: GENERATIONS.indexOf('SMETS2'),
-        role: ROLES.indexOf('MDR'),
-        fate: 'answered',
-        answeredAfterMs: 5000,
-        platformMs: 0,
-        code: OK,
-        quarantinedMs: 0,
-        sourcePartition: 0,
-        repeatedAfter: undefined,
-      },
-    ]);
+    const [one] = requestsOf([SOON_ANSWERED]);
     expect(one.trtSeconds).toBeGreaterThan(5);
     const logs = logsOf([one], START_MS + 2 * STEP_MS, [3]);
     const clock = new SimClock({ startMs: START_MS, wallEpochMs: 0, speed: 1 }, () => 10 * HOUR_MS);
     const end = logs[2][logs[2].length - 1].next;
     const life = begin(FIRST_START, true, end, clock);
     while (take(life, logs, ON_DEMAND, 1));
+    life.monitor.noteEnd(end, 10 * HOUR_MS);
     life.monitor.advance();
     expect(life.breaches).toEqual([]);
     while (take(life, logs, 2, 1)) life.monitor.advance();
@@ -424,4 +415,62 @@ describe('the Target Response Times of a partition', () => {
     expect(life.breaches).toEqual([]);
     expect(life.counts.within.reduce((sum, one) => sum + one)).toBe(1);
   });
+
+  // A process that was stopped, with its machine or by a debugger, finds the clock far ahead of what it has read. What
+  // came meanwhile is in the topic, and it cannot know: another process may have its partitions by now.
+  test('on a clock: who was stopped for a while asks where the answers end before it calls anything late', () => {
+    const [one] = requestsOf([SOON_ANSWERED]);
+    const logs = logsOf([one], START_MS + 2 * STEP_MS, [1]);
+    let wallMs = 0;
+    const clock = new SimClock({ startMs: START_MS, wallEpochMs: 0, speed: 1 }, () => wallMs);
+    const life = begin(FIRST_START, true, 0, clock, () => wallMs);
+    while (take(life, logs, ON_DEMAND, 1));
+    wallMs = 2000;
+    life.monitor.noteEnd(0, wallMs);
+    life.monitor.advance();
+    expect(life.monitor.nowMs).toBe(START_MS + wallMs);
+    wallMs = 2 * HOUR_MS + one.trtSeconds * 1000;
+    life.monitor.advance();
+    expect(life.breaches).toEqual([]);
+    life.monitor.noteEnd(logs[2][logs[2].length - 1].next, wallMs);
+    life.monitor.advance();
+    while (take(life, logs, 2, 1)) life.monitor.advance();
+    expect(life.monitor.nowMs).toBe(START_MS + wallMs);
+    expect(life.breaches).toEqual([]);
+    expect(life.counts.within.reduce((sum, one) => sum + one)).toBe(1);
+  });
+
+  test('on a clock: what nobody answers is a breach once the answers are known to end before it', () => {
+    const [one] = requestsOf([{ ...SOON_ANSWERED, fate: 'never' }]);
+    const logs = logsOf([one], START_MS + STEP_MS, [1]);
+    let wallMs = 0;
+    const clock = new SimClock({ startMs: START_MS, wallEpochMs: 0, speed: 1 }, () => wallMs);
+    const life = begin(FIRST_START, true, 0, clock, () => wallMs);
+    while (take(life, logs, ON_DEMAND, 1));
+    wallMs = 1000 + one.trtSeconds * 1000;
+    for (const [atMs, breaches] of [
+      [wallMs - 1, 0],
+      [wallMs + 1, 1],
+    ]) {
+      life.monitor.noteEnd(0, atMs);
+      life.monitor.advance();
+      expect(life.breaches).toHaveLength(breaches);
+    }
+  });
 });
+
+const SOON_ANSWERED: Asked = {
+  mode: ON_DEMAND,
+  receivedAfterMs: 1000,
+  srv: SRVS.indexOf('4.6.1'),
+  service: 1,
+  generation: GENERATIONS.indexOf('SMETS2'),
+  role: ROLES.indexOf('MDR'),
+  fate: 'answered',
+  answeredAfterMs: 5000,
+  platformMs: 0,
+  code: OK,
+  quarantinedMs: 0,
+  sourcePartition: 0,
+  repeatedAfter: undefined,
+};

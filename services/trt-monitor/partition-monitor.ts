@@ -126,6 +126,8 @@ export class PartitionMonitor {
   #responsesNext: number;
   /** Answers up to here are in the topic: until they are taken, the clock is ahead of what is known here. */
   #responsesEnd: number;
+  /** Wall instant at which they were the last. */
+  #endWallMs = Number.NEGATIVE_INFINITY;
   #fleetMs: number;
   /** No answer taken, of those to requests of the lanes, is later. */
   #answeredMs: number;
@@ -216,6 +218,15 @@ export class PartitionMonitor {
     return walk.deadLetters;
   }
 
+  /**
+   * At a wall instant, the last that a broker was asked, the answers ended there. Without this the clock proves nothing:
+   * who was stopped for a while, or cut off, would take all for late that was answered meanwhile.
+   */
+  noteEnd(endOffset: number, askedWallMs: number): void {
+    this.#responsesEnd = Math.max(this.#responsesEnd, endOffset);
+    this.#endWallMs = askedWallMs;
+  }
+
   /** Moves the present on and notices what has run out. */
   advance(): void {
     // A late answer that the process before has taken came before its request, perhaps: it is no breach again.
@@ -225,7 +236,7 @@ export class PartitionMonitor {
     const isUpToDate = this.#responsesNext >= this.#responsesEnd;
     if (clock.isPaced && isUpToDate) {
       // What the fleet is behind is the platform's time, and that is charged by the wall, not at the clock's speed.
-      const behindWallMs = (clock.now() - nowMs) / clock.speed;
+      const behindWallMs = (clock.at(this.#endWallMs) - nowMs) / clock.speed;
       nowMs += Math.max(0, behindWallMs - graceWallMs);
     }
     if (nowMs <= this.nowMs) return;

@@ -31,6 +31,8 @@ export type ProvidedKafka = {
   brokers: string[];
   registryUrl: string;
   provider: 'given' | ProviderName;
+  /** Whether it goes on running after `stop()`. */
+  outlives: boolean;
   /** Ends the broker as a crash would. */
   killBroker(): Promise<void>;
   /** Shuts the broker down in order. */
@@ -51,12 +53,12 @@ export async function provideKafka(options: ProvideOptions = {}): Promise<Provid
     const given = givenKafka(options);
     if (given !== undefined) {
       await requireReachable(given);
-      return { ...given, provider: 'given', ...NOT_OURS, stop: async () => {} };
+      return { ...given, provider: 'given', outlives: true, ...NOT_OURS, stop: async () => {} };
     }
     const standing = await standingKafka();
     const asked = options.provider ?? process.env.MDR_KAFKA_PROVIDER ?? standing?.provider;
     if (standing !== undefined && standing.provider === asked)
-      return { ...handle(standing, writeState), stop: async () => {} };
+      return { ...handle(standing, writeState), outlives: true, stop: async () => {} };
   }
   return await startOwn(options);
 }
@@ -72,7 +74,7 @@ async function startOwn({ provider, onProgress = () => {} }: ProvideOptions): Pr
       await discardLocalKafka(kafka);
       await watchdog.end();
     };
-    return { ...handle(kafka, onChange), stop };
+    return { ...handle(kafka, onChange), outlives: false, stop };
   } catch (error) {
     await watchdog.end();
     await rm(directory, { recursive: true, force: true });
@@ -82,7 +84,7 @@ async function startOwn({ provider, onProgress = () => {} }: ProvideOptions): Pr
 
 type OnChange = (kafka: LocalKafka) => void | Promise<void>;
 
-function handle(kafka: LocalKafka, onChange: OnChange): Omit<ProvidedKafka, 'stop'> {
+function handle(kafka: LocalKafka, onChange: OnChange): Omit<ProvidedKafka, 'outlives' | 'stop'> {
   const start = async () => {
     await startBroker(kafka, onChange);
     await onChange(kafka);

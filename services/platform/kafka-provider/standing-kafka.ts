@@ -21,6 +21,22 @@ export async function standingKafka(): Promise<LocalKafka | undefined> {
   return kafka !== undefined && (await isLocalKafkaRunning(kafka)) ? kafka : undefined;
 }
 
+/**
+ * The environment of a command that takes a Kafka: where neither it nor the arguments name one, with that of
+ * `mdr kafka up`, if it runs. A file of settings (`--config`) is expected to name its own.
+ */
+export async function environmentWithKafka(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<NodeJS.ProcessEnv> {
+  const isNamed =
+    argv.some((argument) => /^--(brokers|registry|config)(=|$)/.test(argument)) ||
+    ['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'MDR_BROKERS', 'MDR_REGISTRY'].some((name) => environment[name]);
+  const kafka = isNamed ? undefined : await standingKafka();
+  if (kafka === undefined) return environment;
+  return { ...environment, KAFKA_BROKERS: kafka.brokers.join(','), SCHEMA_REGISTRY_URL: kafka.registryUrl };
+}
+
 /** Starts what outlives this process, unless it runs already. */
 export async function bringUp(options: UpOptions): Promise<{ kafka: LocalKafka; wasRunning: boolean }> {
   return await alone(async () => {

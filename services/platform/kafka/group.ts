@@ -16,6 +16,10 @@ export type GroupOptions = Pick<IntakeOptions, 'topics' | 'assigned' | 'lost' | 
    * the fetch under way, so those who pause often want it short. Each fetch costs a third of a millisecond.
    */
   fetchWaitMsMax?: number;
+  /** How often brokers are asked where the topics end; one that nothing is read of would not tell otherwise. */
+  lookAtEndsEveryMs?: number;
+  /** A topic's partition ended there at the wall instant at which a broker was asked. */
+  ended?(topic: TopicName, partition: number, endOffset: number, askedWallMs: number): void;
   /** Of one lane in one fetch: what is taken at once, and so what something urgent may have to wait for. */
   fetchPartitionBytesMax?: number;
 };
@@ -101,11 +105,15 @@ export function joinGroup(context: ServiceContext, options: GroupOptions): Group
   const endCommits = every(COMMIT_EVERY_MS, () => {
     if (!isCommitting) void commit();
   });
-  const endLooks = every(LOOK_AT_ENDS_EVERY_MS, () => {
+  const endLooks = every(options.lookAtEndsEveryMs ?? LOOK_AT_ENDS_EVERY_MS, () => {
+    const askedWallMs = nowMs();
     for (const topic of options.topics) {
       admin.fetchTopicOffsets(settings.prefix + topic).then(
         (ends) => {
-          for (const { partition, high } of ends) intake.noteEnd(topic, partition, Number(high));
+          for (const { partition, high } of ends) {
+            intake.noteEnd(topic, partition, Number(high));
+            options.ended?.(topic, partition, Number(high), askedWallMs);
+          }
         },
         (error: Error) => log.info({ err: error, topic }, 'where the topic ends could not be asked'),
       );
