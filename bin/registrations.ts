@@ -4,14 +4,13 @@ import { every, nowMs } from '#services/platform/clock.ts';
 import { createPool, type Pool } from '#services/platform/pool.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 import { COMMON_SETTINGS, describeSettings } from '#services/platform/settings.ts';
-import { followUsers } from '#services/platform/user-feed.ts';
+import { followUsers, type UserRecord } from '#services/platform/user-feed.ts';
 import type { Strictness } from '#services/registration/change-parser.ts';
 import { openDoor } from '#services/registration/door.ts';
 import { companions, type FeedSummary, feedFile, forgetPlace } from '#services/registration/feed-file.ts';
 import { knownMpids } from '#services/registration/known-mpids.ts';
 import { FEED_SETTINGS } from '#services/registration/main.ts';
 import { createOwner, type Owner } from '#services/registration/owner.ts';
-import type { UserRecord } from '#services/registration/user-records.ts';
 import type { Task, TaskResult, WorkerData } from '#services/registration/worker.ts';
 import { isServed, STREAM_SETTINGS, type StreamArguments, streamArguments, withStream } from './stream-command.ts';
 

@@ -8,13 +8,12 @@ import { dayOf, formatDay, parseDay, type SettlementDay } from '#core/settlement
 import { nowMs } from '#services/platform/clock.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 import { COMMON_SETTINGS, describeSettings } from '#services/platform/settings.ts';
-import { followUsers } from '#services/platform/user-feed.ts';
+import { followUsers, type UserRecord } from '#services/platform/user-feed.ts';
 import {
   type AdministeredUser,
   encodeRemoval,
   encodeUsers,
   type UserBatch,
-  type UserRecord,
   userFrom,
 } from '#services/registration/user-records.ts';
 import { STREAM_SETTINGS, type StreamArguments, streamArguments, withStream } from './stream-command.ts';

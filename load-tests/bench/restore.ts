@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { endService, statusOf, untilReady } from '#load-tests/load/processes.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
@@ -107,7 +108,7 @@ async function consumerPerf(brokers: string[], topic: string, messages: number):
   const { stdout } = await promisify(execFile)(java(), [
     '-Xmx512m',
     '-cp',
-    jarsHere().kafka,
+    join(jarsHere().kafka, '*'),
     'org.apache.kafka.tools.ConsumerPerformance',
     '--bootstrap-server',
     brokers.join(','),

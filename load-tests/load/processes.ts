@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MdrError } from '#core/errors.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
+import { freePort } from '#services/platform/kafka-provider/ports.ts';
 
 const MDR = fileURLToPath(new URL('../../bin/mdr', import.meta.url));
 
@@ -136,15 +136,4 @@ export async function endService(service: ServiceProcess): Promise<number | null
   if (service.exit === undefined) child.kill('SIGKILL');
   while (service.exit === undefined) await sleep(READY_LOOK_EVERY_MS / 4);
   return (service.exit as { code: number | null }).code;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

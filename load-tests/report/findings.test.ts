@@ -65,13 +65,13 @@ test('a sample and a partial run are said so, a whole run is not', () => {
   ]);
 });
 
-test('a load run that was stopped says how far it came, and that what is open counts as late', () => {
+test('a load run that was stopped says how far it came, and how much is open', () => {
   const report = madeReport({ seed: 8, complete: false, platform: { speed: 0 } });
   report.ledger.open = 361;
   expect(plain(verdictSentence(report))).toContain('in the part that was driven');
   expect(cautions(report).map(plain)).toEqual([
     'Partial report: the run was stopped at 2 Mar, 04:48 UTC, 20 % of the way through the days that are counted.',
-    'The 361 requests without an answer by then count as late, whether or not the Target Response Time had run out.',
+    '361 requests had no answer by then: what had run out of its Target Response Time counts as late, what was still in time is judged by nothing.',
   ]);
 });
 

@@ -47,8 +47,8 @@ export function cautions(report: Report): string[] {
 
 /** A load run that is stopped has no time left in which what is open could still be answered. */
 function openNote(open: number): string {
-  const requests = open === 1 ? 'The request' : `The ${formatCount(open)} requests`;
-  return `${requests} without an answer by then ${open === 1 ? 'counts' : 'count'} as late, whether or not the Target Response Time had run out.`;
+  const requests = open === 1 ? '1 request' : `${formatCount(open)} requests`;
+  return `${requests} had no answer by then: what had run out of its Target Response Time counts as late, what was still in time is judged by nothing.`;
 }
 
 /** The breaches of one network in one hour. */

@@ -263,7 +263,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       partitions: group.partitions,
       mpans: total(partitions, ({ mpans }) => mpans),
       tableBytes: total(partitions, ({ bytes }) => bytes),
-      users: users.version,
+      usersVersion: users.version,
       pendingBytes: outbox.pendingBytes,
       scheduledShare: pace.share,
       decided: Object.fromEntries(FACTS.map(({ fact }, k) => [fact, byFact[k]]).filter(([, count]) => count !== 0)),

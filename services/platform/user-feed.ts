@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import avsc from 'avsc';
+import type { SettlementDay } from '#core/settlement-day.ts';
 import { WIRE_HEADER_BYTES, wireSchemaId } from '#schemas/wire.ts';
 import { BatchWalk } from './batch-walk.ts';
 import { endOffsets, readPartitions } from './kafka/partition-reader.ts';
@@ -9,6 +10,24 @@ import type { ServiceContext } from './service.ts';
 const USER = avsc.Type.forSchema(JSON.parse(readFileSync(new URL('../../schemas/user.avsc', import.meta.url), 'utf8')));
 /** A User with every SRV's threshold and a hundred assessments takes some kilobytes. */
 const VALUE_BYTES_MAX = 256 * 1024;
+
+/** A `user` record as avsc decodes it. */
+export type UserRecord = {
+  eui: Uint8Array;
+  name: string;
+  category: string;
+  roles: { role: string; mpids: string[] }[];
+  suspendedFrom: SettlementDay | null;
+  accededOn: SettlementDay | null;
+  ueptOn: { role: string; day: SettlementDay }[];
+  securityAssessments: SettlementDay[];
+  privacyAssessments: SettlementDay[];
+  equivalentSecurityOn: SettlementDay | null;
+  equivalentPrivacyOn: SettlementDay | null;
+  adtDeclaredOn: SettlementDay | null;
+  anomalyThresholds: { srv: string; count: number; periodSeconds: number }[];
+  deliveryUrl: string | null;
+};
 
 export type UserFeed = {
   /** Resolves when everything that was in the topic at the start is known. */

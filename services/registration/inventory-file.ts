@@ -8,9 +8,9 @@ import { GENERATIONS, REGISTERS } from '#core/matrix.ts';
 import { partitionOfMpan } from '#core/partition.ts';
 import { euiBytes, WIRE_HEADER_BYTES, writeWireHeader } from '#schemas/wire.ts';
 import { nowMs } from '#services/platform/clock.ts';
-import { DEAD_VALUE_BYTES_MAX, type DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
+import { lettersOf } from './set-aside.ts';
 
 /** Lines of a file of metering points, and what became of them. */
 export type FileResult = { file: string; lines: number; applied: number; setAside: number };
@@ -25,8 +25,9 @@ const BATCH_BYTES = 768 * 1024;
 const LINE_CHARACTERS_MAX = 64 * 1024;
 
 /**
- * Puts the metering points of a file into the inventory, line by line, in memory that does not grow with it. A line that cannot be used is set
- * aside in dead-letters with its number and what was expected; the others are applied. Throws INPUT_UNREADABLE.
+ * Puts the metering points of a file into the inventory, line by line, in memory that does not grow with it. A line
+ * that cannot be used is set aside in dead-letters with its number and what was expected; the others are applied.
+ * Throws INPUT_UNREADABLE.
  */
 export async function applyInventoryFile(file: string, context: ServiceContext): Promise<FileResult> {
   const { outbox, schemaIds, setAside, settings } = context;
@@ -53,7 +54,7 @@ export async function applyInventoryFile(file: string, context: ServiceContext):
       const parsed = parseLine(line);
       if ('fault' in parsed) {
         result.setAside++;
-        await setAside([letterOf(file, result.lines, line, parsed.fault)]);
+        await setAside(lettersOf(file, [{ line: result.lines, reason: parsed.fault, row: line }]));
         continue;
       }
       const partition = partitionOfMpan(parsed.mpan, settings.partitions);
@@ -66,21 +67,6 @@ export async function applyInventoryFile(file: string, context: ServiceContext):
   }
   for (const partition of waiting.keys()) await flush(partition);
   return result;
-}
-
-function letterOf(file: string, line: number, text: string, fault: string): DeadLetter {
-  const value = Buffer.from(text);
-  return {
-    service: 'registration',
-    topic: file,
-    partition: 0,
-    offset: line,
-    reason: 'IMPOSSIBLE_VALUE',
-    detail: `${file}:${line}: ${fault}`,
-    key: null,
-    value: value.subarray(0, DEAD_VALUE_BYTES_MAX),
-    valueBytes: value.length,
-  };
 }
 
 function parseLine(line: string): Parsed {

@@ -7,7 +7,7 @@ import { nowMs, sleep } from '#services/platform/clock.ts';
 import { createPool } from '#services/platform/pool.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
-import { followUsers } from '#services/platform/user-feed.ts';
+import { followUsers, type UserRecord } from '#services/platform/user-feed.ts';
 import { STRICTNESS, type Strictness } from './change-parser.ts';
 import { openDoor } from './door.ts';
 import { watchDropFolder } from './drop-folder.ts';
@@ -16,7 +16,6 @@ import { applyInventoryFile, type FileResult } from './inventory-file.ts';
 import { knownMpids } from './known-mpids.ts';
 import { createOwner, type Owner } from './owner.ts';
 import { createPostedChanges } from './posted-changes.ts';
-import type { UserRecord } from './user-records.ts';
 import type { Task, TaskResult, WorkerData } from './worker.ts';
 
 /** Settings of whoever takes changes in. */

@@ -9,6 +9,7 @@ import { anomalyThresholds } from '#fleet-sim/anomaly-thresholds.ts';
 import type { World } from '#fleet-sim/world.ts';
 import { euiBytes, euiText, WIRE_HEADER_BYTES, writeWireHeader } from '#schemas/wire.ts';
 import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
+import type { UserRecord } from '#services/platform/user-feed.ts';
 
 const USER = avsc.Type.forSchema(JSON.parse(readFileSync(new URL('../../schemas/user.avsc', import.meta.url), 'utf8')));
 const RECORD_BYTES_SPARE = 512;
@@ -16,23 +17,6 @@ const RECORD_BYTES_SPARE = 512;
 /** A User as it is administered: what core knows of it, and where its responses go. Without a URL it collects them. */
 export type AdministeredUser = User & { deliveryUrl?: string };
 
-/** A `user` record as avsc decodes it. */
-export type UserRecord = {
-  eui: Uint8Array;
-  name: string;
-  category: string;
-  roles: { role: string; mpids: string[] }[];
-  suspendedFrom: SettlementDay | null;
-  accededOn: SettlementDay | null;
-  ueptOn: { role: string; day: SettlementDay }[];
-  securityAssessments: SettlementDay[];
-  privacyAssessments: SettlementDay[];
-  equivalentSecurityOn: SettlementDay | null;
-  equivalentPrivacyOn: SettlementDay | null;
-  adtDeclaredOn: SettlementDay | null;
-  anomalyThresholds: { srv: string; count: number; periodSeconds: number }[];
-  deliveryUrl: string | null;
-};
 export type UserBatch = { partition: number; batch: Uint8Array; records: number };
 
 /** The Users of a world, with the Anomaly Detection Thresholds of its scenario. */

@@ -8,11 +8,11 @@ import { Decision } from '#services/platform/access/decision.ts';
 import { DeviceIndex } from '#services/platform/access/device-index.ts';
 import { createMpanTable, type MpanTable } from '#services/platform/access/mpan-table.ts';
 import { applyTableBatches } from '#services/platform/access/table-batches.ts';
-import { buildUserDirectory, type UserDirectory, type UserRecord } from '#services/platform/access/users.ts';
+import { buildUserDirectory, type UserDirectory } from '#services/platform/access/users.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 import { feedTables, type TableFeed } from '#services/platform/table-feed.ts';
-import { followUsers, type UserFeed } from '#services/platform/user-feed.ts';
+import { followUsers, type UserFeed, type UserRecord } from '#services/platform/user-feed.ts';
 
 export const IMPORT = REGISTERS.indexOf('import');
 export const EXPORT = REGISTERS.indexOf('export');

@@ -6,26 +6,10 @@ import { MPID_CODES, mpidCodeOf } from '#core/mpid-code.ts';
 import type { PartyCategory } from '#core/onboarding.ts';
 import { partitionOfKey } from '#core/partition.ts';
 import type { RegistrationTable } from '#core/registration.ts';
-import type { SettlementDay } from '#core/settlement-day.ts';
+import type { UserRecord as AnyUserRecord } from '#services/platform/user-feed.ts';
 
-/** A `user` record as avsc decodes it. */
-export type UserRecord = {
-  eui: Uint8Array;
-  name: string;
-  category: string;
-  roles: { role: string; mpids: string[] }[];
-  suspendedFrom: SettlementDay | null;
-  accededOn: SettlementDay | null;
-  ueptOn: { role: string; day: SettlementDay }[];
-  securityAssessments: SettlementDay[];
-  privacyAssessments: SettlementDay[];
-  equivalentSecurityOn: SettlementDay | null;
-  equivalentPrivacyOn: SettlementDay | null;
-  adtDeclaredOn: SettlementDay | null;
-  anomalyThresholds: { srv: string; count: number; periodSeconds: number }[];
-  /** Where its responses go; null: it collects them. */
-  deliveryUrl?: string | null;
-};
+/** What access control takes of a User. */
+export type UserRecord = Omit<AnyUserRecord, 'deliveryUrl'>;
 
 /** All Users of the platform, as one partition's worker asks for them. */
 export type UserDirectory = {

@@ -1,5 +1,5 @@
 import { CompressionTypes, type Consumer, Kafka, logLevel } from 'kafkajs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { describeWithKafka } from '../test/with-kafka.ts';
 import { createRawProducer, type RawProducer } from './raw-producer.ts';
 import { BatchBuilder, BatchCursor } from './record-batch.ts';
@@ -7,6 +7,7 @@ import { createRawConsumer, fetchedOffset } from './seam.ts';
 
 type Seen = [offset: number, value: string];
 
+const WAIT = { timeout: 20_000, interval: 50 };
 const run = `seam-${process.pid}-${Math.trunc(performance.timeOrigin)}`;
 
 describeWithKafka('a raw consumer', ({ brokers }) => {
@@ -97,6 +98,8 @@ describeWithKafka('a raw consumer', ({ brokers }) => {
       await (isCommitted ? transaction.commit() : transaction.abort());
     }
     await producer.disconnect();
+    // A transaction's end is answered before its marker is in the partition.
+    await vi.waitFor(async () => expect((await admin.fetchTopicOffsets(topic))[0]?.high).toBe('8'), WAIT);
     await sendRaw(topic, ['e']);
     const consumer = createRawConsumer(kafka, { groupId: `${topic}-raw`, maxWaitTimeInMs: 50 });
     expect((await readRaw(consumer, topic, 3)).seen).toEqual([
