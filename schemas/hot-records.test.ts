@@ -37,7 +37,7 @@ const ms = fc.integer({ min: 0, max: 4e12 });
 // Of 53 bits: all of them are counter.test.ts's.
 const COUNTER = { counter: fc.integer({ min: 0, max: 2 ** 49 - 2 }), counterTop: fc.nat(15) };
 const request = fc.record({
-  kind: fc.nat(2),
+  kind: fc.nat(3),
   source: fc.nat(100),
   position: safe,
   mpan: fc.integer({ min: 1e12, max: 1e13 - 1 }),

@@ -2,8 +2,18 @@ import { type AvroReader, MalformedBinary, writeFixed, writeLong } from './avro-
 import { readCounter, writeCounter } from './counter.ts';
 
 /** Positions of the symbols in service-request.avsc. */
-export const REQUEST_KIND = { request: 0, marker: 1, release: 2 } as const;
-export const SOURCE = { scheduler: 0, users: 1, gateway: 2 } as const;
+export const REQUEST_KIND = { request: 0, marker: 1, release: 2, delete: 3 } as const;
+/** The operator answers for Users what is to become of held requests; each gateway has a number of its own below. */
+export const SOURCE = { scheduler: 0, users: 1, gateway: 2, operator: 1023 } as const;
+/** Positions of the symbols of QuarantineKind in quarantine-event.avsc. */
+export const QUARANTINE_KIND = { held: 0, released: 1, deleted: 2 } as const;
+/**
+ * Of two requests of gateways in one partition with the same RequestID the later is the same request that came to two of
+ * them: where it stands within so many offsets of the first, half a minute of what a partition takes, and was received
+ * within so much of it by the wall. Gateways know each other's requests after some milliseconds.
+ */
+export const REPEATED_WITHIN_OFFSETS = 32_768;
+export const REPEATED_WITHIN_WALL_MS = 600_000;
 /** Symbol UNKNOWN of Srv, Role and Generation. */
 export const UNKNOWN_SRV = 11;
 export const UNKNOWN_ROLE = 8;
@@ -67,7 +77,7 @@ export function newServiceRequest(): ServiceRequestFields {
 
 /** Reads one ServiceRequest (service-request.avsc). Throws MalformedBinary where the bytes are none. */
 export function readServiceRequest(reader: AvroReader, into: ServiceRequestFields): void {
-  into.kind = symbol(reader, 2);
+  into.kind = symbol(reader, REQUEST_KIND.delete);
   into.source = reader.int();
   into.position = reader.long();
   into.mpan = reader.long();

@@ -3,7 +3,7 @@ import { schemaText, subjectOf, TOPICS, type TopicName } from '#schemas/topics.t
 
 /** Records as the audit reads them: enums by their symbols, EUI-64s as bytes, the 64 bits of a counter as 8 characters. */
 export type RequestRecord = {
-  kind: 'REQUEST' | 'MARKER' | 'RELEASE';
+  kind: 'REQUEST' | 'MARKER' | 'RELEASE' | 'DELETE';
   source: number;
   position: number;
   mpan: number;
@@ -19,6 +19,7 @@ export type RequestRecord = {
   receivedMs: number;
   windowStartMs: number;
   windowEndMs: number;
+  dueWallMs: number;
 };
 export type DeviceRequestRecord = {
   request: RequestRecord;
@@ -47,7 +48,7 @@ export type ResponseRecord = {
   stepMs: number;
   activeWh: number[];
 };
-export type QuarantineRecord = { kind: 'HELD' | 'RELEASED'; request: DeviceRequestRecord };
+export type QuarantineRecord = { kind: 'HELD' | 'RELEASED' | 'DELETED'; request: DeviceRequestRecord };
 export type BreachRecord = {
   mode: ModeSymbol;
   requestOffset: number;

@@ -2,6 +2,7 @@ import { Counter, Gauge } from 'prom-client';
 import { FACTS } from '#core/access-control.ts';
 import { MODES, matrixJson } from '#core/matrix.ts';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
+import { REPEATED_WITHIN_OFFSETS } from '#schemas/service-request.ts';
 import type { TopicName } from '#schemas/topics.ts';
 import { createMpanTable, MpanTable, type MpanTableHandle } from '#services/platform/access/mpan-table.ts';
 import { buildUserDirectory, type UserRecord } from '#services/platform/access/users.ts';
@@ -9,6 +10,7 @@ import { nowMs, sleep } from '#services/platform/clock.ts';
 import { joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed, Taken } from '#services/platform/kafka/intake.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
+import { beginningOffsets, readPartitions } from '#services/platform/kafka/partition-reader.ts';
 import { joinBatches } from '#services/platform/kafka/record-batch.ts';
 import { LaneQueue } from '#services/platform/lane-queue.ts';
 import { createPool } from '#services/platform/pool.ts';
@@ -17,6 +19,7 @@ import { ScheduledPace } from '#services/platform/scheduled-pace.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
 import { feedTables, type TableFeed } from '#services/platform/table-feed.ts';
 import { followUsers } from '#services/platform/user-feed.ts';
+import { RecentRequestIds } from './recent-request-ids.ts';
 import { type AccessResult, AccessStep, stepSettings } from './step.ts';
 import type { SharedUsers, Task, TaskResult } from './worker.ts';
 
@@ -54,6 +57,7 @@ type Partition = {
   /** By mode. */
   lanes: readonly [Lane, Lane];
   feed: TableFeed | undefined;
+  recent: RecentRequestIds;
 };
 
 async function start(context: ServiceContext): Promise<RunningService> {
@@ -71,6 +75,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const pace = new ScheduledPace(1);
   const checkPartitions = Array.from({ length: settings.partitions }, (_, partition) => partition);
   let duplicates = 0;
+  let repeated = 0;
   const step = new AccessStep(
     stepSettings({
       matrix: run.matrix,
@@ -96,6 +101,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       queue: new LaneQueue(3, fail),
       lanes: [laneOf(committed.get(TOPICS[SCHEDULED])), laneOf(committed.get(TOPICS[ON_DEMAND]))],
       feed: undefined,
+      recent: new RecentRequestIds(),
     };
     const apply = (topic: 'registrations' | 'inventory', batches: Buffer[]) =>
       new Promise<void>((resolve) => {
@@ -123,7 +129,24 @@ async function start(context: ServiceContext): Promise<RunningService> {
       fail,
     );
     await Promise.all([of.feed.restored, userFeed.restored]);
+    await recall(of);
     return of;
+  }
+
+  /** What gateways had accepted lately, by taking it once more, and nothing of what comes of it. */
+  async function recall({ partition, table, recent, lanes }: Partition): Promise<void> {
+    const topic = settings.prefix + TOPICS[ON_DEMAND];
+    const untilOffset = lanes[ON_DEMAND].next;
+    const beginning = (await beginningOffsets(kafka, topic))[partition];
+    const fromOffset = Math.max(beginning, untilOffset - REPEATED_WITHIN_OFFSETS);
+    if (fromOffset >= untilOffset) return;
+    const task = { partition, mode: ON_DEMAND, table: new MpanTable(table), users: directory, recent };
+    await readPartitions(kafka, {
+      partitions: [{ topic, partition, fromOffset, untilOffset }],
+      onBatch: (batch) => {
+        step.run({ ...task, batches: [batch], fromOffset, seen: [], nowWallMs: nowMs() });
+      },
+    }).done;
   }
 
   async function decideScheduled(of: Partition, batches: ArrayBuffer, fromOffset: number): Promise<void> {
@@ -159,6 +182,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       nowWallMs,
       table,
       users: directory,
+      recent: of.recent,
     });
     // On a clock that is faster than real time everything on demand is late, by what the run is to find out.
     if (run.clock.speed === 1 && result.counts.lateMsMax > 0) pace.noteOnDemand(result.counts.lateMsMax);
@@ -171,6 +195,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       byFact[fact] += count;
     });
     duplicates += counts.duplicates;
+    repeated += counts.repeated;
     const sent: Promise<unknown>[] = outputs.map(({ topic, partition, batch, records }) =>
       outbox.send(topic, partition, new Uint8Array(batch), records),
     );
@@ -255,7 +280,12 @@ async function start(context: ServiceContext): Promise<RunningService> {
     }
   }
 
-  measure(partitions, byFact, () => duplicates);
+  measure(
+    partitions,
+    byFact,
+    () => duplicates,
+    () => repeated,
+  );
   await group.start();
   return {
     notReadyBecause: () => (group.isSettled ? undefined : 'its tables are being restored'),
@@ -268,6 +298,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       scheduledShare: pace.share,
       decided: Object.fromEntries(FACTS.map(({ fact }, k) => [fact, byFact[k]]).filter(([, count]) => count !== 0)),
       duplicates,
+      repeated,
       lag: group.lag(),
     }),
     drain: () =>
@@ -305,7 +336,12 @@ function total(of: ReadonlyMap<number, Partition>, count: (one: Partition) => nu
   return [...of.values()].reduce((sum, one) => sum + count(one), 0);
 }
 
-function measure(partitions: ReadonlyMap<number, Partition>, byFact: Float64Array, duplicates: () => number): void {
+function measure(
+  partitions: ReadonlyMap<number, Partition>,
+  byFact: Float64Array,
+  duplicates: () => number,
+  repeated: () => number,
+): void {
   new Gauge({
     name: 'mdr_access_mpans',
     help: 'MPANs in the tables',
@@ -331,14 +367,19 @@ function measure(partitions: ReadonlyMap<number, Partition>, byFact: Float64Arra
       });
     },
   });
-  new Counter({
-    name: 'mdr_access_duplicates_total',
-    help: 'Replayed requests dropped',
-    collect() {
-      this.reset();
-      this.inc(duplicates());
-    },
-  });
+  for (const [name, help, of] of [
+    ['mdr_access_duplicates_total', 'Replayed requests dropped', duplicates],
+    ['mdr_access_repeated_total', 'Requests dropped that another gateway has accepted too', repeated],
+  ] as const) {
+    new Counter({
+      name,
+      help,
+      collect() {
+        this.reset();
+        this.inc(of());
+      },
+    });
+  }
 }
 
 if (MODES[SCHEDULED] !== 'scheduled') throw new Error('topics stand in the order of the modes');

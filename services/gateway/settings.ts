@@ -27,7 +27,7 @@ export const GATEWAY_SETTINGS: Readonly<Record<string, Setting>> = {
     type: 'integer',
     default: 2,
     min: 2,
-    max: 1023,
+    max: 1022,
     doc: 'Number of this process among those of the gateway: two that run at a time have two. Low ones cost least.',
   },
   signatures: {

@@ -6,7 +6,7 @@ import { type DayConvention, dayOf } from '#core/settlement-day.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { bigCounterOf } from '#schemas/counter.ts';
 import { newDeviceRequest, readDeviceRequest } from '#schemas/device-request.ts';
-import { symbol } from '#schemas/service-request.ts';
+import { QUARANTINE_KIND, symbol } from '#schemas/service-request.ts';
 import {
   codeOf,
   newServiceResponse,
@@ -371,12 +371,12 @@ export type HeldEvent = {
 /** A QuarantineEvent of kind HELD; undefined where it is none. */
 function readHeld(reader: AvroReader): HeldEvent | undefined {
   try {
-    const kind = symbol(reader, 1);
+    const kind = symbol(reader, QUARANTINE_KIND.deleted);
     const atMs = reader.long();
     const fields = newDeviceRequest();
     readDeviceRequest(reader, fields);
     const { request, requestOffset } = fields;
-    if (kind !== 0) return undefined;
+    if (kind !== QUARANTINE_KIND.held) return undefined;
     const copy = (at: number) => Buffer.from(reader.buffer.subarray(at, at + 8));
     return {
       originator: copy(request.originatorAt),

@@ -6,7 +6,6 @@ import { counterOf } from '#schemas/counter.ts';
 import { RequestReader } from '#schemas/request-reader.ts';
 import {
   newServiceRequest,
-  REQUEST_KIND,
   SERVICE_REQUEST_BYTES_MAX,
   type ServiceRequestFields,
   UNKNOWN_SRV,
@@ -21,6 +20,7 @@ import type { DuisBody, DuisRequest } from '../duis-request.ts';
 import { encodeRecord, type GatewayRequestRecord, scheduleRecord } from '../gateway-records.ts';
 import { EXPORT, type GatewayTables, IMPORT } from './access-tables.ts';
 import type { HeldRequest } from './held-requests.ts';
+import { answerQuarantine, type QuarantineAnswer } from './quarantine-answer.ts';
 import { REQUEST_ID_BYTES, type RequestIds } from './request-ids.ts';
 import type { RequestLane } from './request-lane.ts';
 import type { ScheduleIndex } from './schedule-index.ts';
@@ -82,20 +82,14 @@ export class Acceptance {
     return await this.#put(request, draft);
   }
 
-  /** Lets a held request go on: written when this resolves; the anomaly check passes over what is not held any more. */
-  async release({ fields, originator, device }: HeldRequest): Promise<Verdict> {
+  /** Lets a held request go on, or has it dropped: with the broker when this resolves. `answered` is called before. */
+  async answerQuarantine(held: HeldRequest, answer: QuarantineAnswer, answered: () => void): Promise<Verdict> {
     const { lanes, clock, source, context } = this.#options;
-    const lane = lanes[partitionOfMpan(fields.mpan, context.settings.partitions)];
+    const lane = lanes[partitionOfMpan(held.fields.mpan, context.settings.partitions)];
     if (lane.isFull) return { retryAfterSeconds: BUSY_SECONDS, reason: 'more was accepted than the broker has taken' };
-    const nowWallMs = nowMs();
-    const receivedMs = Math.floor(clock.isPaced ? clock.now() : nowWallMs);
-    const kind = REQUEST_KIND.release;
-    const released = { ...fields, kind, source, receivedMs, dueWallMs: nowWallMs };
-    await lane.write(fields.mpan, (position) => {
-      released.position = position;
-      return Buffer.from(this.#encoded({ fields: released, originator, device, signer: undefined }));
-    });
-    return { code: 'I99', reason: 'it goes on' };
+    answered();
+    await answerQuarantine(lane, held, answer, source, clock);
+    return { code: 'I99', reason: answer === 'process' ? 'it goes on' : 'it is dropped' };
   }
 
   async #put(request: DuisRequest, draft: Draft): Promise<Verdict> {

@@ -8,6 +8,7 @@ import { type ReceiptChecks, receiveRequest } from '../received-request.ts';
 import type { Acceptance, Verdict } from './acceptance.ts';
 import type { HeldRequests } from './held-requests.ts';
 import type { Received, Reply } from './listener.ts';
+import { isQuarantineAnswer, QUARANTINE_ANSWERS } from './quarantine-answer.ts';
 
 export type DoorOptions = {
   acceptance: Acceptance;
@@ -43,7 +44,7 @@ export function answerAt(options: DoorOptions): (received: Received) => Promise<
       case 'GET /api/v1/quarantine':
         return quarantined(received, options);
       default:
-        if (method === 'POST' && path.startsWith(QUARANTINE)) return await release(received, options);
+        if (method === 'POST' && path.startsWith(QUARANTINE)) return await quarantineAnswer(received, options);
         return { status: 404, body: PATHS };
     }
   };
@@ -121,18 +122,20 @@ async function acknowledgement({ body, user, headers }: Received, { mailbox }: D
 function quarantined({ user, headers }: Received, { held }: DoorOptions): Reply {
   const who = userOf(user, headers);
   if (who === undefined) return NOBODY;
-  return { status: 200, type: 'application/json', body: `${JSON.stringify({ held: held.of(who) })}\n` };
+  return { status: 200, type: 'application/json', body: `${JSON.stringify({ held: held.list(who) })}\n` };
 }
 
-async function release(received: Received, { held, acceptance }: DoorOptions): Promise<Reply> {
+async function quarantineAnswer(received: Received, { held, acceptance }: DoorOptions): Promise<Reply> {
   const { path, body, user, headers } = received;
   const who = userOf(user, headers);
   if (who === undefined) return NOBODY;
-  const request = held.get(who, path.slice(QUARANTINE.length));
+  const id = path.slice(QUARANTINE.length);
+  const request = held.get(who, id);
   if (request === undefined) return { status: 404, body: 'no request of the User is held under this number\n' };
-  if (body.toString('latin1').trim() !== 'process')
-    return { status: 400, body: 'the body is expected to be process\n' };
-  const verdict = await acceptance.release(request);
+  const answer = body.toString('latin1').trim();
+  if (!isQuarantineAnswer(answer))
+    return { status: 400, body: `the body is expected to be ${QUARANTINE_ANSWERS.join(' or ')}\n` };
+  const verdict = await acceptance.answerQuarantine(request, answer, () => held.forget(id));
   return 'code' in verdict
     ? { status: 202, body: `${verdict.reason}\n` }
     : { status: 503, body: `${verdict.reason}\n`, headers: retryAfter(verdict.retryAfterSeconds) };

@@ -2,7 +2,7 @@ import { SRVS } from '#core/matrix.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { bigCounterOf } from '#schemas/counter.ts';
 import { newDeviceRequest, readDeviceRequest } from '#schemas/device-request.ts';
-import { type ServiceRequestFields, symbol } from '#schemas/service-request.ts';
+import { QUARANTINE_KIND, type ServiceRequestFields, symbol } from '#schemas/service-request.ts';
 import { euiText, WIRE_HEADER_BYTES, wireSchemaId } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import { endOffsets, type Reading, readPartitions } from '#services/platform/kafka/partition-reader.ts';
@@ -13,10 +13,12 @@ import { userKey } from '../gateway-records.ts';
 /** A request that is held, as its record has it. */
 export type HeldRequest = { atMs: number; fields: ServiceRequestFields; originator: Buffer; device: Buffer };
 
-/** Held requests known, some 500 bytes each; the oldest are forgotten beyond it, and an operator releases them. */
+/** As it is listed. */
+export type HeldEntry = { id: string; requestId: string; srv: string; heldAtMs: number };
+
+/** Held requests known, some 500 bytes each; the oldest are forgotten beyond it. */
 const HELD_MAX = 200_000;
 const PARTITIONS_MAX = 16;
-const HELD = 0;
 
 /** Which requests of Users behind the gateway are held, of all partitions, by the number that their alert bears. */
 export class HeldRequests {
@@ -38,10 +40,20 @@ export class HeldRequests {
     return held !== undefined && userKey(held.originator) === user ? held : undefined;
   }
 
-  /** All that a User has, oldest first, as the gateway lists them. */
-  of(user: string): { id: string; requestId: string; srv: string; heldAtMs: number }[] {
+  /** The same whoever has it. */
+  find(id: string): HeldRequest | undefined {
+    return this.#held.get(id);
+  }
+
+  /** What has been answered: it cannot be answered again meanwhile. */
+  forget(id: string): void {
+    this.#held.delete(id);
+  }
+
+  /** All of a User, or of all, oldest first. */
+  list(user?: string): HeldEntry[] {
     return [...this.#held].flatMap(([id, { atMs, fields, originator, device }]) => {
-      if (userKey(originator) !== user) return [];
+      if (user !== undefined && userKey(originator) !== user) return [];
       const srv = SRVS[fields.srv];
       const target = FOR_DCC.has(srv) ? DCC_TARGET : device;
       const requestId = `${euiText(originator, 0)}:${euiText(target, 0)}:${bigCounterOf(fields)}`;
@@ -82,7 +94,7 @@ export class HeldRequests {
     if (wireSchemaId(buffer, valueAt, valueLength) !== schemaId) return;
     const reader = new AvroReader().open(buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength);
     try {
-      const kind = symbol(reader, 1);
+      const kind = symbol(reader, QUARANTINE_KIND.deleted);
       const atMs = reader.long();
       const record = newDeviceRequest();
       readDeviceRequest(reader, record);
@@ -91,7 +103,7 @@ export class HeldRequests {
       if (!this.#isDelivered(userKey(originator))) return;
       const id = String(requestOffset * PARTITIONS_MAX + partition);
       const device = Buffer.from(buffer.subarray(fields.deviceAt, fields.deviceAt + 8));
-      if (kind === HELD) this.#held.set(id, { atMs, fields, originator, device });
+      if (kind === QUARANTINE_KIND.held) this.#held.set(id, { atMs, fields, originator, device });
       else this.#held.delete(id);
       if (this.#held.size > HELD_MAX) this.#held.delete(this.#held.keys().next().value as string);
     } catch (error) {
