@@ -64,10 +64,10 @@ export class Answers {
     answer.touRegisters = 0;
     answer.hasReactive = false;
     if (outcome === OUTCOME.data) {
-      const srv = this.#matrixSrv[pool.srv[request]];
-      const [startMs, endMs] = [pool.windowStartMs[request], pool.windowEndMs[request]];
+      const srv = this.#matrixSrv[pool.srv(request)];
+      const [startMs, endMs] = [pool.windowStartMs(request), pool.windowEndMs(request)];
       const { reads, world } = this.#options;
-      answerRead(reads, world.fleet, pool.meter[request], srv, startMs, endMs, atMs, answer);
+      answerRead(reads, world.fleet, pool.meter(request), srv, startMs, endMs, atMs, answer);
     }
     this.#write(request, CODE[outcome], atMs);
   }
@@ -118,18 +118,18 @@ export class Answers {
       WIRE_HEADER_BYTES + RESPONSE_BYTES_MAX + (answer.rows + reactiveRows + touValues) * RESPONSE_VALUE_BYTES_MAX;
     if (builder.count > 0 && (builder.bytes + bytes > BATCH_BYTES || !builder.fits(bytes + MPAN_KEY_BYTES)))
       this.flush();
-    response.mode = pool.mode[request];
-    response.requestOffset = pool.requestOffset[request];
-    response.mpan = pool.mpan[request];
-    response.counter = pool.counter[request];
-    response.counterTop = pool.counterTop[request];
-    response.role = pool.role[request];
-    response.srv = pool.srv[request];
-    response.service = pool.service[request];
-    response.generation = pool.generation[request];
+    response.mode = pool.mode(request);
+    response.requestOffset = pool.requestOffset(request);
+    response.mpan = pool.mpan(request);
+    response.counter = pool.counter(request);
+    response.counterTop = pool.counterTop(request);
+    response.role = pool.role(request);
+    response.srv = pool.srv(request);
+    response.service = pool.service(request);
+    response.generation = pool.generation(request);
     response.code = code;
-    response.receivedMs = pool.receivedMs[request];
-    response.quarantinedMs = pool.quarantinedMs[request];
+    response.receivedMs = pool.receivedMs(request);
+    response.quarantinedMs = pool.quarantinedMs(request);
     response.answeredMs = atMs;
     response.platformMs = this.#platformMs(request, atMs, wallMs);
     response.sentWallMs = wallMs;
@@ -143,10 +143,10 @@ export class Answers {
       builder.buffer,
       value,
       response,
-      pool.originator,
-      8 * request,
-      pool.device,
-      8 * request,
+      pool.bytes,
+      pool.originatorAt(request),
+      pool.bytes,
+      pool.deviceAt(request),
       answer.activeWh,
       answer.reactiveVarh,
       reactiveRows,
@@ -154,7 +154,7 @@ export class Answers {
       touValues,
     );
     builder.end(end);
-    this.#settles.push(pool.mode[request], pool.ownOffset[request]);
+    this.#settles.push(pool.mode(request), pool.ownOffset(request));
     this.answered++;
     this.rows += answer.rows;
     pool.release(request);
@@ -167,10 +167,10 @@ export class Answers {
   #platformMs(request: number, atMs: number, wallMs: number): number {
     const pool = this.#pool;
     const { clock } = this.#options;
-    const dueWallMs = pool.dueWallMs[request];
+    const dueWallMs = pool.dueWallMs(request);
     // What was in quarantine meanwhile had no wall time of its own there: nothing can be said.
-    if (!clock.isPaced) return pool.quarantinedMs[request] > 0 ? 0 : Math.max(0, pool.takenWallMs[request] - dueWallMs);
-    const modelledMs = atMs - pool.receivedMs[request];
+    if (!clock.isPaced) return pool.quarantinedMs(request) > 0 ? 0 : Math.max(0, pool.takenWallMs(request) - dueWallMs);
+    const modelledMs = atMs - pool.receivedMs(request);
     return Math.max(0, wallMs - dueWallMs - modelledMs / clock.speed);
   }
 }

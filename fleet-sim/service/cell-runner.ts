@@ -111,10 +111,10 @@ export class CellRunner {
 
   #arrive(request: number, atMs: number): void {
     const pool = this.#pool;
-    const lane = pool.mode[request] === SCHEDULED ? LANE.scheduled : LANE.onDemand;
-    const occasion = occasionOfCounter(pool.counter[request]);
-    const meter = pool.meter[request] - this.firstMeter;
-    const slot = this.#take(meter, lane, this.#kindOfSrv[pool.srv[request]], occasion);
+    const lane = pool.mode(request) === SCHEDULED ? LANE.scheduled : LANE.onDemand;
+    const occasion = occasionOfCounter(pool.counter(request));
+    const meter = pool.meter(request) - this.firstMeter;
+    const slot = this.#take(meter, lane, this.#kindOfSrv[pool.srv(request)], occasion);
     this.#requestOf[slot] = request;
     this.#cell.enqueue(slot, atMs);
   }

@@ -229,31 +229,10 @@ export class PartitionFleet {
 
   #offer(lane: Lane, takenWallMs: number): void {
     const { buffer, offset } = this.#walk.cursor;
-    const { request, requestOffset, generation, quarantinedMs } = this.#fields;
-    const pool = this.#pool;
-    const index = pool.take();
+    const { request, quarantinedMs } = this.#fields;
+    const index = this.#pool.take();
+    this.#pool.put(index, this.#fields, buffer, lane.mode, offset, takenWallMs);
     const meter = buffer.readUInt32BE(request.deviceAt + 4);
-    pool.requestOffset[index] = requestOffset;
-    pool.ownOffset[index] = offset;
-    pool.mpan[index] = request.mpan;
-    pool.counter[index] = request.counter;
-    pool.counterTop[index] = request.counterTop;
-    pool.receivedMs[index] = request.receivedMs;
-    pool.windowStartMs[index] = request.windowStartMs;
-    pool.windowEndMs[index] = request.windowEndMs;
-    pool.quarantinedMs[index] = quarantinedMs;
-    pool.dueWallMs[index] = request.dueWallMs;
-    pool.takenWallMs[index] = takenWallMs;
-    pool.meter[index] = meter;
-    pool.role[index] = request.role;
-    pool.srv[index] = request.srv;
-    pool.mode[index] = lane.mode;
-    pool.service[index] = request.service;
-    pool.generation[index] = generation;
-    for (let k = 0; k < 8; k++) {
-      pool.originator[8 * index + k] = buffer[request.originatorAt + k];
-      pool.device[8 * index + k] = buffer[request.deviceAt + k];
-    }
     if (lane.mode === ON_DEMAND && quarantinedMs === 0)
       this.#lateMsMax = Math.max(this.#lateMsMax, takenWallMs - request.dueWallMs);
     const atMs = request.receivedMs + quarantinedMs;

@@ -16,6 +16,8 @@ export function createPool<Task, Result>(filename: URL, threads: number, workerD
     minThreads: threads,
     maxThreads: threads,
     concurrentTasksPerWorker: 1,
+    // Without it the task that is next, and finds every thread taken, goes to the end of the queue, each time anew.
+    stricterFIFO: true,
     workerData,
   });
   return {

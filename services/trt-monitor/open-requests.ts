@@ -1,3 +1,5 @@
+import { OffsetIndex } from './offset-index.ts';
+
 /** Requests that have no answer yet, in flat arrays by index, found by mode and offset in service-requests. */
 export class OpenRequests {
   size = 0;
@@ -21,7 +23,7 @@ export class OpenRequests {
   /** 8 bytes each. */
   originator = new Uint8Array(8 * SLOTS_AT_FIRST);
   device = new Uint8Array(8 * SLOTS_AT_FIRST);
-  readonly #byOffset: readonly [Map<number, number>, Map<number, number>] = [new Map(), new Map()];
+  readonly #byOffset: readonly [OffsetIndex, OffsetIndex] = [new OffsetIndex(), new OffsetIndex()];
   #free: number[] = [];
   #used = 0;
 
@@ -33,20 +35,20 @@ export class OpenRequests {
   add(mode: number, requestOffset: number): number {
     const index = this.#free.pop() ?? this.#used++;
     if (index === this.mpan.length) this.#grow();
-    this.#byOffset[mode].set(requestOffset, index);
     this.mode[index] = mode;
     this.requestOffset[index] = requestOffset;
+    this.#byOffset[mode].set(requestOffset, index, this.requestOffset);
     this.size++;
     return index;
   }
 
   /** -1 where it is not open. */
   find(mode: number, requestOffset: number): number {
-    return this.#byOffset[mode].get(requestOffset) ?? -1;
+    return this.#byOffset[mode].get(requestOffset, this.requestOffset);
   }
 
   remove(index: number): void {
-    this.#byOffset[this.mode[index]].delete(this.requestOffset[index]);
+    this.#byOffset[this.mode[index]].delete(this.requestOffset[index], this.requestOffset);
     this.#free.push(index);
     this.size--;
   }
@@ -65,7 +67,7 @@ export class OpenRequests {
 }
 
 const SLOTS_AT_FIRST = 1024;
-/** A Map holds no more; in one partition it is a day of half of Great Britain's meters. */
+/** In one partition it is a day of half of Great Britain's meters: 1.7 GB. */
 const OPEN_MAX = 1 << 24;
 
 function doubled<T extends Float64Array | Int32Array | Uint8Array>(from: T, to: T): T {
