@@ -32,6 +32,8 @@ const CACHED_MAX = 64;
 const REREAD_RECORDS_MAX = 512;
 /** At least once within 300 s [DOMAIN 7]; then no seldomer. */
 const RETRY_SECONDS_MAX = 300;
+/** More do not make the pause longer, whatever the first one is. */
+const FAILURES_MAX = 20;
 const ANSWER_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 250;
 const HOUR_MS = 3_600_000;
@@ -165,7 +167,7 @@ export class Courier {
   }
 
   async #deliver(bag: Mailbag, offset: number, record: DeliveryRecord): Promise<void> {
-    const { urlOf, rendering, retrySecondsFirst, holdHours, onDelivered, onFailed } = this.#options;
+    const { urlOf, rendering, holdHours, onDelivered, onFailed } = this.#options;
     const url = urlOf(bag.user);
     const isHeldTooLong = nowMs() - record.sentWallMs > holdHours * HOUR_MS;
     const isAcknowledged = url !== undefined && (await this.#post(url, renderDelivery(record, rendering)));
@@ -181,13 +183,20 @@ export class Courier {
       this.done.add(offset);
       onFailed();
     } else {
-      const seconds = Math.min(RETRY_SECONDS_MAX, retrySecondsFirst * 2 ** bag.failures);
-      bag.failures = Math.min(bag.failures + 1, 20);
-      bag.notBeforeMs = nowMs() + seconds * 1000;
+      this.#pause(bag);
       bag.waiting.unshift({ offset, record });
       bag.waiting.sort((a, b) => a.offset - b.offset);
     }
     this.#pump(bag);
+  }
+
+  // Those that were on the way together fail together: that is one failure.
+  #pause(bag: Mailbag): void {
+    const atMs = nowMs();
+    if (atMs < bag.notBeforeMs) return;
+    const seconds = Math.min(RETRY_SECONDS_MAX, this.#options.retrySecondsFirst * 2 ** bag.failures);
+    bag.failures = Math.min(bag.failures + 1, FAILURES_MAX);
+    bag.notBeforeMs = atMs + seconds * 1000;
   }
 
   /** True where the User has acknowledged it with a 2xx. */
