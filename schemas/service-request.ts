@@ -155,8 +155,14 @@ export function writeMarker(
 
 const marker = { ...newServiceRequest(), kind: REQUEST_KIND.marker };
 
-/** An enum or union index of one byte, as all of ours are. */
+/** An enum or union index. Ours take one byte; whoever writes them longer is understood too. */
 export function symbol(reader: AvroReader, max: number): number {
+  const { at } = reader;
+  const byte = at < reader.end ? reader.buffer[at] : 1;
+  if ((byte & 0x81) === 0 && byte >> 1 <= max) {
+    reader.at = at + 1;
+    return byte >> 1;
+  }
   const value = reader.int();
   if (value < 0 || value > max) throw new MalformedBinary(`${value} is none of ${max + 1} symbols`);
   return value;
