@@ -15,6 +15,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   kafka: () => import('./kafka.ts'),
   registrations: () => import('./registrations.ts'),
   users: () => import('./users.ts'),
+  quarantine: () => import('./quarantine.ts'),
   audit: () => import('./audit.ts'),
   pki: () => import('./pki.ts'),
   decode: () => import('./decode.ts'),

@@ -137,6 +137,7 @@ export class Answers {
     response.requestOffset = pool.requestOffset(request);
     response.mpan = pool.mpan(request);
     response.counter = pool.counter(request);
+    response.counterTop = pool.counterTop(request);
     response.role = pool.role(request);
     response.srv = pool.srv(request);
     response.service = pool.service(request);

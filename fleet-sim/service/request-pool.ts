@@ -48,6 +48,7 @@ export class RequestPool {
     doubles[double + DOUBLE.quarantinedMs] = quarantinedMs;
     doubles[double + DOUBLE.dueWallMs] = request.dueWallMs;
     doubles[double + DOUBLE.takenWallMs] = takenWallMs;
+    this.#ints[32 * index + INT.counterTop] = request.counterTop;
     this.#ints[32 * index + INT.meter] = buffer.readInt32BE(request.deviceAt + 4);
     const { bytes } = this;
     const byte = ROW_BYTES * index;
@@ -80,8 +81,13 @@ export class RequestPool {
     return this.#doubles[16 * index + DOUBLE.mpan];
   }
 
+  /** The low 49 bits; `counterTop` has the others: see schemas/counter.ts. */
   counter(index: number): number {
     return this.#doubles[16 * index + DOUBLE.counter];
+  }
+
+  counterTop(index: number): number {
+    return this.#ints[32 * index + INT.counterTop];
   }
 
   receivedMs(index: number): number {
@@ -170,7 +176,7 @@ const DOUBLE = {
   takenWallMs: 9,
 } as const;
 const BYTE = { originator: 80, device: 88, role: 104, srv: 105, mode: 106, service: 107, generation: 108 } as const;
-const INT = { meter: 24, next: 25 } as const;
+const INT = { meter: 24, next: 25, counterTop: 28 } as const;
 const NONE = -1;
 const ROWS_AT_FIRST = 1024;
 /** In one partition: a day of a quarter of Great Britain's meters, and as many again. 2.1 GB. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import type { UserDirectory } from '#services/platform/access/users.ts';
 import { USERS_MAX } from '#services/platform/metrics/catalogue.ts';
 import { UserCounts } from './user-counts.ts';
-import type { UserDirectory } from './users.ts';
 
 function directoryOf(names: readonly string[]): Pick<UserDirectory, 'table'> {
   return { table: { users: names.map((name) => ({ name })) } } as unknown as Pick<UserDirectory, 'table'>;

@@ -32,7 +32,15 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const run = await awaitRun(context);
   const partitions = new Map<number, Partition>();
   const paused = new Set<number>();
-  const counts: AnomalyCounts = { forwarded: 0, answered: 0, held: 0, released: 0, duplicates: 0, markers: 0 };
+  const counts: AnomalyCounts = {
+    forwarded: 0,
+    answered: 0,
+    held: 0,
+    released: 0,
+    deleted: 0,
+    duplicates: 0,
+    markers: 0,
+  };
   const step = new AnomalyStep({
     matrix: run.matrix,
     partitions: settings.partitions,

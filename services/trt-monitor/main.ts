@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
-import avsc from 'avsc';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
-import type { TopicName } from '#schemas/topics.ts';
+import { bigCounterOf } from '#schemas/counter.ts';
+import { schemaText, type TopicName } from '#schemas/topics.ts';
 import { WIRE_HEADER_BYTES, writeMpanKey, writeWireHeader } from '#schemas/wire.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
+import { typeWithCounters } from '#services/platform/counter-type.ts';
 import { type Commit, joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed } from '#services/platform/kafka/intake.ts';
 import { endOffsets } from '#services/platform/kafka/partition-reader.ts';
@@ -46,9 +46,7 @@ const LOOK_AT_ENDS_EVERY_MS = 250;
 const BREACH_BYTES_MAX = 256;
 const BREACH_BATCH_BYTES = 256 * 1024;
 
-const BREACH = avsc.Type.forSchema(
-  JSON.parse(readFileSync(new URL('../../schemas/trt-breach.avsc', import.meta.url), 'utf8')),
-);
+const BREACH = typeWithCounters(schemaText('trt-breaches'));
 const SYMBOLS = Object.fromEntries(
   (BREACH as unknown as { fields: { name: string; type: { symbols?: string[] } }[] }).fields.map(({ name, type }) => [
     name,
@@ -235,6 +233,7 @@ function encodeBreaches(breaches: readonly Breach[], schemaId: number): { batch:
     writeMpanKey(key, 0, breach.mpan);
     const value = BREACH.toBuffer({
       ...breach,
+      counter: bigCounterOf(breach),
       mode: SYMBOLS.mode[breach.mode],
       srv: SYMBOLS.srv[breach.srv],
       service: SYMBOLS.service[breach.service],

@@ -7,7 +7,9 @@ export class OpenRequests {
   requestOffset = new Float64Array(SLOTS_AT_FIRST);
   ownOffset = new Float64Array(SLOTS_AT_FIRST);
   mpan = new Float64Array(SLOTS_AT_FIRST);
+  /** The low 49 bits, and the others: see schemas/counter.ts. */
   counter = new Float64Array(SLOTS_AT_FIRST);
+  counterTop = new Int32Array(SLOTS_AT_FIRST);
   receivedMs = new Float64Array(SLOTS_AT_FIRST);
   quarantinedMs = new Float64Array(SLOTS_AT_FIRST);
   deadlineMs = new Float64Array(SLOTS_AT_FIRST);

@@ -30,6 +30,7 @@ export type Breach = {
   originator: Buffer;
   device: Buffer;
   counter: number;
+  counterTop: number;
   srv: number;
   service: number;
   generation: number;
@@ -335,6 +336,7 @@ export class PartitionMonitor {
     open.ownOffset[index] = ownOffset;
     open.mpan[index] = request.mpan;
     open.counter[index] = request.counter;
+    open.counterTop[index] = request.counterTop;
     open.receivedMs[index] = request.receivedMs;
     open.quarantinedMs[index] = quarantinedMs;
     open.trtSeconds[index] = trtSeconds;
@@ -430,6 +432,7 @@ export class PartitionMonitor {
       originator: Buffer.from(open.originator.subarray(8 * index, 8 * index + 8)),
       device: Buffer.from(open.device.subarray(8 * index, 8 * index + 8)),
       counter: open.counter[index],
+      counterTop: open.counterTop[index],
       srv: open.srv[index],
       service: open.service[index],
       generation: open.generation[index],

@@ -29,6 +29,7 @@ export const COMPONENTS = [
   'fleet-sim',
   'users',
   'trt-monitor',
+  'gateway',
 ] as const;
 export type Component = (typeof COMPONENTS)[number];
 
@@ -46,6 +47,8 @@ export const NETWORKS_MAX = 20;
 export const USERS_MAX = 200;
 /** Distinct Target Response Times of a matrix: today's has four. */
 export const TRTS_MAX = 8;
+/** Codes that a setting of the gateway names, and no source. */
+const SETTABLE_CODES_MAX = 8;
 const PARTITIONS_MAX = Math.max(...PARTITIONS_ALLOWED);
 
 const SERIES = {
@@ -341,6 +344,55 @@ export const METRICS = {
     component: 'access-control',
     labels: {},
     help: 'Replayed requests dropped',
+  },
+  mdr_access_repeated_total: {
+    type: 'counter',
+    unit: 'requests',
+    component: 'access-control',
+    labels: {},
+    help: 'Requests dropped that another gateway has accepted too',
+  },
+  mdr_gateway_connections: {
+    type: 'gauge',
+    unit: 'things',
+    component: 'gateway',
+    labels: {},
+    help: 'Connections of Users',
+  },
+  mdr_gateway_requests_total: {
+    type: 'counter',
+    unit: 'requests',
+    component: 'gateway',
+    labels: { code: Object.keys(RESPONSE_CODES).length + SETTABLE_CODES_MAX },
+    help: 'Requests by what they were answered at the edge',
+  },
+  mdr_gateway_replies_total: {
+    type: 'counter',
+    unit: 'answers',
+    component: 'gateway',
+    labels: { status: 16 },
+    help: 'Replies by HTTP status; 0: a connection was turned away',
+  },
+  mdr_gateway_deliveries_waiting: {
+    type: 'gauge',
+    unit: 'answers',
+    component: 'gateway',
+    labels: {},
+    help: 'Responses that Users have not acknowledged',
+  },
+  mdr_gateway_delivered_total: {
+    type: 'counter',
+    unit: 'answers',
+    component: 'gateway',
+    labels: {},
+    help: 'Responses that Users have acknowledged',
+  },
+  mdr_gateway_undelivered_total: {
+    type: 'counter',
+    unit: 'answers',
+    component: 'gateway',
+    labels: {},
+    help: 'Responses given up after they were held: service events',
   },
   mdr_quarantine_held_requests: {
     type: 'gauge',
