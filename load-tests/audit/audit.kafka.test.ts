@@ -318,6 +318,18 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
     ]);
   });
 
+  test('takes a read and an inventory of one device and one counter for two requests', async () => {
+    const run = cleanRun();
+    const { counter } = run.requests.first.record as { counter: bigint };
+    const registers = { srv: 'SRV_8_2', windowStartMs: RECEIVED_MS, windowEndMs: RECEIVED_MS };
+    const inventory = run.request('on-demand', OWN, deviceOf(1), ALPHA, counter, registers);
+    run.check(inventory);
+    run.answer(inventory, 'I0', 500, { source: 'ANOMALY' });
+    const report = await audited(run);
+    expect(report.faults.list).toEqual([]);
+    expect(report.totals).toMatchObject({ received: 15, answered: 10 });
+  });
+
   test('names a request that was put to its meter twice', async () => {
     const run = cleanRun();
     run.deliver(run.requests.first, run.check(run.requests.first, 0));

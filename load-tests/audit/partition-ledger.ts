@@ -71,7 +71,7 @@ class PartitionFold {
   readonly #partition: number;
   readonly #requests: Requests;
   readonly #breaches = new Map<number, CountedBreach>();
-  readonly #answers: { id: string; said: QuarantineAnswers }[] = [];
+  readonly #answers: { record: RequestRecord; said: QuarantineAnswers }[] = [];
   readonly #quarantineAnswers = new Map<number, QuarantineAnswers>();
   /** By RequestID, the last of gateways that is no repetition. */
   readonly #ofGateways = new Map<string, { offset: number; dueWallMs: number }>();
@@ -199,8 +199,8 @@ class PartitionFold {
       const after = behindOffset < 0 ? 'nothing came before' : `the last before stands at offset ${behindOffset}`;
       faults.add('gap', place, () => `${missing} missing of source ${source}: ${after}`);
     }
-    if (kind === 'RELEASE') this.#answers.push({ id: idOf(value), said: { process: value.receivedMs } });
-    if (kind === 'DELETE') this.#answers.push({ id: idOf(value), said: { delete: value.receivedMs } });
+    if (kind === 'RELEASE') this.#answers.push({ record: value, said: { process: value.receivedMs } });
+    if (kind === 'DELETE') this.#answers.push({ record: value, said: { delete: value.receivedMs } });
     if (kind !== 'REQUEST') return;
     const index = this.#requests.add(value, mode, offset, writtenMs, users);
     positions.noteRequest(source, position, index);
@@ -252,9 +252,10 @@ class PartitionFold {
 
   #matchAnswers(): void {
     const requests = this.#requests;
-    for (const { id, said } of this.#answers) {
-      for (let index = requests.byId.get(id) ?? -1; index >= 0; index = requests.sameId[index])
-        this.#quarantineAnswers.set(index, { ...this.#quarantineAnswers.get(index), ...said });
+    for (const { record, said } of this.#answers) {
+      for (let index = requests.byId.get(idOf(record)) ?? -1; index >= 0; index = requests.sameId[index])
+        if (requests.srv[index] === requests.srvOf(record))
+          this.#quarantineAnswers.set(index, { ...this.#quarantineAnswers.get(index), ...said });
     }
   }
 

@@ -126,7 +126,7 @@ export class Requests {
     this.user[index] = users.find(record.originator);
     this.signer[index] = record.signer === null ? this.user[index] : users.find(record.signer);
     this.role[index] = (ROLES as readonly string[]).indexOf(record.role);
-    this.srv[index] = this.#srvOfSymbol.get(record.srv) ?? -1;
+    this.srv[index] = this.srvOf(record);
     this.scheduledSrv[index] = this.#srvOfSymbol.get(record.scheduledSrv) ?? -1;
     this.service[index] = (SERVICES as readonly string[]).indexOf(record.service.toLowerCase());
     this.receivedMs[index] = record.receivedMs;
@@ -134,6 +134,11 @@ export class Requests {
     this.windowEndMs[index] = record.windowEndMs;
     this.writtenMs[index] = writtenMs;
     return index;
+  }
+
+  /** Position of its SRV in the matrix, -1 unknown. */
+  srvOf({ srv }: RequestRecord): number {
+    return this.#srvOfSymbol.get(srv) ?? -1;
   }
 
   /** The request at an offset of a lane, -1 where there is none. */

@@ -226,8 +226,10 @@ function secondsText(ms: number): string {
 /** Two requests with one RequestID, of which the earlier is named here and the later is looked at. */
 function judgeRepeated(requests: Requests, index: number, faults: Findings<FaultKind>): void {
   if (!requests.isAnswered(index)) return;
+  // A read and what the DCC answers about its meter have another target each, and may have one counter.
+  const isAnother = (one: number) => !requests.isAnswered(one) || requests.srv[one] !== requests.srv[index];
   let earlier = requests.sameId[index];
-  while (earlier >= 0 && !requests.isAnswered(earlier)) earlier = requests.sameId[earlier];
+  while (earlier >= 0 && isAnother(earlier)) earlier = requests.sameId[earlier];
   if (earlier < 0) return;
   const answered = (one: number) => {
     const { topic, offset } = requests.place(one);

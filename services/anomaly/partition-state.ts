@@ -39,7 +39,7 @@ export class AnomalyPartition {
   readonly markedMs: number[];
   /** Outputs of records before it are not sent: they were, before the restart. */
   readonly sendFrom: number;
-  /** By RequestID, as latin1 text of its bytes; several of the same one in the order in which they came. */
+  /** By RequestID and SRV, as text; several of the same one in the order in which they came. */
   readonly #held = new Map<string, { since: number; request: HeldRequest }[]>();
   #heldCount = 0;
   #nextOffset: number;
@@ -84,19 +84,19 @@ export class AnomalyPartition {
    * Holds the request counted last. A restart comes to the same verdict if it counts from where the count began; and
    * behind another of the same id it must know that one, or else it would take what is said to the first for the second.
    */
-  hold(requestId: string, request: HeldRequest): void {
-    const same = this.#held.get(requestId);
+  hold(key: string, request: HeldRequest): void {
+    const same = this.#held.get(key);
     const since = this.counts.countedSince;
-    if (same === undefined) this.#held.set(requestId, [{ since, request }]);
+    if (same === undefined) this.#held.set(key, [{ since, request }]);
     else same.push({ since: Math.min(since, same[0].since), request });
     this.#heldCount++;
   }
 
   /** The request of this id that has been held longest, which is held no longer. */
-  settle(requestId: string): HeldRequest | undefined {
-    const same = this.#held.get(requestId);
+  settle(key: string): HeldRequest | undefined {
+    const same = this.#held.get(key);
     const first = same?.shift();
-    if (same?.length === 0) this.#held.delete(requestId);
+    if (same?.length === 0) this.#held.delete(key);
     if (first !== undefined) this.#heldCount--;
     return first?.request;
   }

@@ -205,7 +205,7 @@ class Model {
 }
 
 function idOf({ request }: DeviceRequest): string {
-  return `${keyOf(Buffer.from(request.originator as Buffer))} ${(request.device as Buffer).toString('hex')} ${request.counter}`;
+  return `${keyOf(Buffer.from(request.originator as Buffer))} ${(request.device as Buffer).toString('hex')} ${request.counter} ${request.srv}`;
 }
 
 function srvText(symbol: string): string {
@@ -240,7 +240,8 @@ function randomRecords(draw: Draw, length: number): DeviceRequest[] {
       receivedMs,
       dueWallMs: 5000 + draw.below(10),
     };
-    heldOnce.push({ originator: request.originator, counter: request.counter, mpan: request.mpan });
+    const { originator, counter, mpan, srv } = request;
+    heldOnce.push({ originator, counter, mpan, srv });
     return deviceRequest(request, place);
   });
 }

@@ -157,13 +157,13 @@ export class AnomalyStep {
   #check(state: AnomalyPartition): void {
     const reader = this.#reader;
     const { offset } = this.#walk.cursor;
-    const { buffer, originatorAt, requestIdEnd, requestAt, requestEnd, srv, receivedMs } = reader;
+    const { buffer, originatorAt, requestAt, requestEnd, srv, receivedMs } = reader;
     const { mpan, generation, requestOffset } = reader;
     const eui = buffer.toString('latin1', originatorAt, originatorAt + 8);
     if (state.counts.isExcess(eui, this.#srvOfSymbol[srv], receivedMs, offset)) {
       const request = Buffer.from(buffer.subarray(requestAt, requestEnd));
       const held: HeldRequest = { request, mpan, generation, requestOffset, receivedMs };
-      state.hold(buffer.toString('latin1', originatorAt, requestIdEnd), held);
+      state.hold(heldKeyOf(reader), held);
       this.#counts.held++;
       this.#sendEvent(state, QUARANTINE_KIND.held, receivedMs, request, 0, request.length, held, 0);
       return;
@@ -180,7 +180,7 @@ export class AnomalyStep {
   #settle(state: AnomalyPartition): void {
     const { buffer, originatorAt, requestIdEnd, receivedMs, kind } = this.#reader;
     const isRelease = kind === REQUEST_KIND.release;
-    const held = state.settle(buffer.toString('latin1', originatorAt, requestIdEnd));
+    const held = state.settle(heldKeyOf(this.#reader));
     if (held === undefined) {
       const id = buffer.toString('hex', originatorAt, requestIdEnd);
       const said = isRelease ? 'RELEASE' : 'DELETE';
@@ -324,6 +324,11 @@ export class AnomalyStep {
     );
     lane.end(end);
   }
+}
+
+/** The device stands here for the target: a read and what the DCC answers about its meter are told apart by their SRV. */
+function heldKeyOf({ buffer, originatorAt, requestIdEnd, srv }: RequestReader): string {
+  return `${buffer.toString('latin1', originatorAt, requestIdEnd)}${srv}`;
 }
 
 const ON_DEMAND = MODES.indexOf('on-demand');
