@@ -7,6 +7,7 @@ import { schemaText, type TopicName } from '#schemas/topics.ts';
 import type { DeadLetter } from './kafka/dead-letter.ts';
 import { endOffsets } from './kafka/partition-reader.ts';
 import { BatchCursor } from './kafka/record-batch.ts';
+import { NO_SECURITY } from './kafka/security.ts';
 import type { ServiceContext } from './service.ts';
 import { feedTables, type TableFeed } from './table-feed.ts';
 import { framed } from './test/record-streams.ts';
@@ -145,7 +146,7 @@ describeWithKafka('feeds of compacted topics', ({ brokers, registryUrl }) => {
     const context = {
       name: 'test',
       kafka,
-      settings: { prefix, registry: registryUrl },
+      settings: { prefix, registry: registryUrl, security: NO_SECURITY },
       schemaIds: { users: SCHEMA_ID },
       setAside: async (some: DeadLetter[]) => void letters.push(...some),
       fail,
@@ -177,7 +178,7 @@ describeWithKafka('feeds of compacted topics', ({ brokers, registryUrl }) => {
     const context = {
       name: 'test',
       kafka,
-      settings: { prefix, registry: registryUrl },
+      settings: { prefix, registry: registryUrl, security: NO_SECURITY },
       schemaIds: { users: SCHEMA_ID },
       setAside: () => Promise.reject(new Error('it is set aside')),
       fail,
@@ -196,7 +197,7 @@ describeWithKafka('feeds of compacted topics', ({ brokers, registryUrl }) => {
     const context = {
       name: 'test',
       kafka,
-      settings: { prefix, registry: registryUrl },
+      settings: { prefix, registry: registryUrl, security: NO_SECURITY },
       schemaIds: { users: 5 },
       fail,
     } as unknown as ServiceContext;

@@ -405,7 +405,7 @@ export const METRICS = {
     type: 'counter',
     unit: 'requests',
     component: 'anomaly',
-    labels: { outcome: ['forwarded', 'answered', 'held', 'released', 'duplicates', 'markers'] },
+    labels: { outcome: ['forwarded', 'answered', 'held', 'released', 'deleted', 'duplicates', 'markers'] },
     help: 'What came to the anomaly check, by what became of it; held: quarantined',
   },
   mdr_registration_mpans: {
