@@ -14,8 +14,8 @@ import { createKafka } from '#services/platform/kafka/client.ts';
 import type { GivenKafka } from '#services/platform/kafka-provider/given.ts';
 import { provideKafka } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
+import { version } from '#services/platform/version.ts';
 import { quote, showResult, VERDICT_EXIT_CODES, wholeNumber } from './run-output.ts';
-import { version } from './version.ts';
 
 export const summary = 'Drives a scenario through the services on Kafka, and reports how the platform kept up';
 

@@ -19,6 +19,7 @@ const COMMANDS = [
   'kafka',
   'registrations',
   'users',
+  'quarantine',
   'audit',
   'pki',
   'decode',

@@ -1,5 +1,5 @@
 import { ERRORS, formatFault, MdrError } from '#core/errors.ts';
-import { version } from './version.ts';
+import { version } from '#services/platform/version.ts';
 
 /** A subcommand: `run` takes the arguments behind its name and returns the exit code. */
 type Command = { summary: string; help: string; run(argv: string[]): Promise<number> };
@@ -15,6 +15,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   kafka: () => import('./kafka.ts'),
   registrations: () => import('./registrations.ts'),
   users: () => import('./users.ts'),
+  quarantine: () => import('./quarantine.ts'),
   audit: () => import('./audit.ts'),
   pki: () => import('./pki.ts'),
   decode: () => import('./decode.ts'),

@@ -6,9 +6,9 @@ import { buildReport } from '#load-tests/plan/build-report.ts';
 import { type PlanResult, runPlan } from '#load-tests/plan/run.ts';
 import { makeReportDirectory, writeReport } from '#load-tests/report/write.ts';
 import { type LoadedScenario, loadScenario } from '#load-tests/scenario/load.ts';
+import { version } from '#services/platform/version.ts';
 import { createProgress } from './progress.ts';
 import { quote, showResult, VERDICT_EXIT_CODES, wholeNumber } from './run-output.ts';
-import { version } from './version.ts';
 
 export const summary = 'Simulates a scenario and says whether the Target Response Times hold';
 

@@ -13,6 +13,7 @@ import { createRawProducer } from '#services/platform/kafka/raw-producer.ts';
 import { registerSchemas } from '#services/platform/kafka/registry.ts';
 import { ensureTopics } from '#services/platform/kafka/topics.ts';
 import { type ProvidedKafka, provideKafka } from '#services/platform/kafka-provider/provide.ts';
+import { METRICS, type MetricDeclaration, seriesMaxOf } from '#services/platform/metrics/catalogue.ts';
 import { encodeRun, RUN_PARTITION, type RunRecord } from '#services/platform/run-record.ts';
 import { describeWithKafka } from '#services/platform/test/with-kafka.ts';
 
@@ -119,6 +120,25 @@ function parseMetrics(text: string): { types: Map<string, string>; samples: Samp
   return { types, samples };
 }
 
+/** A service has the metrics of its own in the catalogue, all of them, with the labels and no more series than stand there. */
+function expectCatalogue(component: string, samples: ReturnType<typeof parseMetrics>['samples']): void {
+  for (const [name, metric] of Object.entries(METRICS) as [string, MetricDeclaration][]) {
+    const own = samples.filter((sample) =>
+      [name, ...['_bucket', '_sum', '_count'].map((suffix) => name + suffix)].includes(sample.name),
+    );
+    if (metric.component !== 'all' && metric.component !== component) expect([name, own]).toEqual([name, []]);
+    expect(own.length, name).toBeLessThanOrEqual(seriesMaxOf(metric));
+    for (const { labels } of own) {
+      const { component: _, le: __, ...rest } = labels;
+      expect(Object.keys(rest).sort(), name).toEqual(Object.keys(metric.labels).sort());
+    }
+  }
+  const declared = Object.keys(METRICS);
+  const ours = samples.map(({ name }) => name).filter((name) => name.startsWith('mdr_'));
+  expect(ours.filter((name) => !declared.includes(name.replace(/_(bucket|sum|count)$/, '')))).toEqual([]);
+  expect(ours).toContain('mdr_build_info');
+}
+
 describeWithKafka('a service in its normal life', (kafka) => {
   const prefix = `${run}.`;
   beforeAll(() => makeTopics(kafka, prefix));
@@ -139,11 +159,8 @@ describeWithKafka('a service in its normal life', (kafka) => {
       expect(await statusOf(service)).toMatchObject({ service: service.name, ready: true, partitions: [0, 1] });
       const { types, samples } = parseMetrics((await answerOf(service, '/metrics'))[1]);
       expect(types.get('process_cpu_seconds_total')).toBe('counter');
-      expect(samples.filter(({ labels }) => labels.service !== service.name)).toEqual([]);
-      expect([...types.keys()].filter((name) => name.startsWith('mdr_')).length).toBeGreaterThan(0);
-      for (const [name, type] of types) {
-        if (name.startsWith('mdr_')) expect(name.endsWith('_total'), name).toBe(type === 'counter');
-      }
+      expect(samples.filter(({ labels }) => labels.component !== service.name)).toEqual([]);
+      expectCatalogue(service.name, samples);
       expect((await answerOf(service, '/else'))[0]).toBe(404);
     }
     for (const service of services.toReversed()) {

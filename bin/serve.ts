@@ -2,6 +2,7 @@ import { MdrError } from '#core/errors.ts';
 import { fleetSim } from '#fleet-sim/service/main.ts';
 import { accessControl } from '#services/access-control/main.ts';
 import { anomaly } from '#services/anomaly/main.ts';
+import { gateway } from '#services/gateway/main.ts';
 import { environmentWithKafka } from '#services/platform/kafka-provider/standing-kafka.ts';
 import { runService, type Service } from '#services/platform/service.ts';
 import { COMMON_SETTINGS, describeSettings } from '#services/platform/settings.ts';
@@ -18,6 +19,7 @@ export const SERVICES: readonly Service[] = [
   fleetSim,
   users,
   trtMonitor,
+  gateway,
 ];
 
 export const summary = 'Runs one service of the stream, until SIGTERM';

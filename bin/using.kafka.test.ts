@@ -10,6 +10,8 @@ import { describeWithKafka } from '#services/platform/test/with-kafka.ts';
 const MDR = fileURLToPath(new URL('mdr', import.meta.url));
 const USING = fileURLToPath(new URL('../docs/using/', import.meta.url));
 const MARK = '--- block';
+/** That pages name: each is another one here. */
+const PORTS = ['9470', '9471', '8443'];
 const folder = mkdtempSync(join(tmpdir(), 'mdr-using-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -48,12 +50,14 @@ function bash(
 }
 
 describeWithKafka('the pages that tell how to use the stream', ({ brokers, registryUrl }) => {
-  test.each(['users', 'registrations'])(
-    '%s.md: every command does what it says, and prints what it says',
-    async (name) => {
+  test.each([[['users']], [['registrations']], [['gateway', 'schedules']]])(
+    '%s: every command does what it says, and prints what it says',
+    { timeout: 600_000 },
+    async (pages) => {
+      const [name] = pages;
       const cwd = join(folder, name);
       cpSync(join(USING, 'examples'), cwd, { recursive: true });
-      const blocks = blocksOf(readFileSync(join(USING, `${name}.md`), 'utf8'));
+      const blocks = pages.flatMap((page) => blocksOf(readFileSync(join(USING, `${page}.md`), 'utf8')));
       const prefix = `using-${name}-${process.pid}-${Math.trunc(performance.timeOrigin)}.`;
       const env = {
         ...process.env,
@@ -61,20 +65,22 @@ describeWithKafka('the pages that tell how to use the stream', ({ brokers, regis
         SCHEMA_REGISTRY_URL: registryUrl,
         MDR_PREFIX: prefix,
       };
-      const script = blocks
+      let script = blocks
         // The broker of the test is there already.
         .map(({ commands }) => `echo '${MARK}'\n${commands.replaceAll(/^npx mdr kafka .*$/gm, 'true')}`)
         .join('\n')
         .replaceAll('npx mdr', MDR)
-        .replaceAll('9470', String(await freePort()));
-      const topics = name === 'registrations' ? '' : `${MDR} topics\n`;
+        .replaceAll('--prefix mdr.', `--prefix ${prefix}`)
+        .replaceAll('mdr serve gateway', 'mdr serve gateway --listen-port 8443');
+      for (const port of PORTS) script = script.replaceAll(port, String(await freePort()));
+      const topics = blocks.some(({ commands }) => /mdr (topics|load)/.test(commands)) ? '' : `${MDR} topics\n`;
       const { code, stdout, stderr } = await bash(
         `set -euo pipefail\ntrap 'jobs -p | xargs -r kill' EXIT\n${topics}${script}`,
         cwd,
         env,
       );
       const printed = stdout.split(`${MARK}\n`).slice(1);
-      expect([code, printed.length], stderr).toEqual([0, blocks.length]);
+      expect([code, printed.length], `${stdout}\n${stderr}`).toEqual([0, blocks.length]);
       expect(blocks.filter(({ prints }) => prints.length > 0).length).toBeGreaterThan(1);
       blocks.forEach(({ commands, prints }, k) => {
         const lines = settled(printed[k]).split('\n');

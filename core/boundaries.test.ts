@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
-const FOLDERS = ['bin', 'core', 'schemas', 'fleet-sim', 'services', 'load-tests'];
+const FOLDERS = ['bin', 'core', 'schemas', 'fleet-sim', 'services', 'load-tests', 'helm'];
 
 type Source = { path: string; text: string; imports: string[] };
 
@@ -131,6 +131,16 @@ describe('imports point one way', () => {
   test('the load tests are imported by nobody but bin', () => {
     const others = sources.filter(({ path }) => !['bin', 'load-tests'].includes(folderOf(path) ?? ''));
     expect(breaches(others, (imported) => folderOf(imported) === 'load-tests')).toEqual([]);
+  });
+
+  test('dashboards know the metrics, and nothing else of the services', () => {
+    const isOther = (imported: string): boolean =>
+      ['bin', 'core', 'schemas', 'fleet-sim', 'services', 'load-tests'].includes(folderOf(imported) ?? '') &&
+      imported !== 'services/platform/metrics/catalogue.ts';
+    const dashboards = shipped.filter(({ path }) => path.startsWith('helm/dashboards/'));
+    expect(dashboards).not.toEqual([]);
+    expect(breaches(dashboards, isOther)).toEqual([]);
+    expect(breaches(dashboards, isPackage)).toEqual([]);
   });
 
   test('bin is imported by nobody but bin', () => {

@@ -1,10 +1,12 @@
-import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { FACTS } from '#core/access-control.ts';
 import { ERRORS } from '#core/errors.ts';
 import { DEFAULT_MATRIX, matrixRows } from '#core/matrix.ts';
 import { RESPONSE_CODES } from '#core/response-codes.ts';
-import { METRICS } from '#load-tests/plan/threshold.ts';
+import { DASHBOARDS } from '#helm/dashboards/all.ts';
+import { grafanaJson } from '#helm/dashboards/grafana.ts';
+import { METRICS as THRESHOLD_METRICS } from '#load-tests/plan/threshold.ts';
 import { SCENARIO_SCHEMA } from '#load-tests/scenario/schema.ts';
 import {
   PARTITIONS_ALLOWED,
@@ -16,6 +18,14 @@ import {
 } from '#schemas/topics.ts';
 import { ASSUMED_CODES } from '#services/gateway/assumed-codes.ts';
 import { SIGNATURE_FAULTS } from '#services/gateway/xml-signature.ts';
+import {
+  COMPONENTS,
+  METRICS,
+  type MetricDeclaration,
+  NODE_METRICS,
+  PROCESS_LABEL,
+  seriesMaxOf,
+} from '#services/platform/metrics/catalogue.ts';
 import { COMMON_SETTINGS, type Setting } from '#services/platform/settings.ts';
 import { SERVICES } from '../bin/serve.ts';
 import { chartPage } from './chart-page.ts';
@@ -29,6 +39,13 @@ export function generatedFiles(): Record<string, string> {
     'docs/reference/topics.md': topicsPage(),
     'docs/reference/services.md': servicesPage(),
     'helm/mdr-stream/README.md': chartPage(MADE),
+    'docs/reference/metrics.md': metricsPage(),
+    ...Object.fromEntries(
+      Object.entries(DASHBOARDS).map(([name, dashboard]) => [
+        `helm/mdr-stream/dashboards/${name}.json`,
+        `${JSON.stringify(grafanaJson(dashboard), null, 2)}\n`,
+      ]),
+    ),
     'load-tests/scenario.schema.json': `${JSON.stringify(SCENARIO_SCHEMA, null, 2)}\n`,
   };
 }
@@ -77,7 +94,7 @@ held, broken, or undecided where the 95 % interval of a sampled run straddles th
 
 | metric | what it is | filters |
 |---|---|---|
-${Object.entries(METRICS)
+${Object.entries(THRESHOLD_METRICS)
   .map(([name, { says, filters }]) => `| \`${name}\` | ${says} | ${filters.map((one) => `\`${one}\``).join(' ')} |`)
   .join('\n')}
 `;
@@ -278,7 +295,8 @@ function servicesPage(): string {
   return `# Services
 
 ${MADE} Each is a process, \`mdr serve NAME\`; any number of one kind share its partitions. How they work together stands
-in [the stream](../internals/stream.md), how to run them in [operating the services](../operate/services.md).
+in [the stream](../internals/stream.md), how to run them in [operating the services](../operate/services.md). Metrics that all
+of them have stand in [the metrics](metrics.md).
 
 ## Settings of every service
 
@@ -302,18 +320,60 @@ function settingsTable(settings: Readonly<Record<string, Setting>>): string {
   return `| setting | what it is | default | environment |\n|---|---|---|---|\n${rows.join('\n')}`;
 }
 
-/** A metric is named and explained where it is registered: read off the sources of the service. */
 function metricsTable(service: string): string {
-  const folder = service === 'fleet-sim' ? 'fleet-sim/service' : `services/${service}`;
-  const files = globSync(`${folder}/*.ts`, { cwd: fileURLToPath(ROOT) }).sort();
-  const found = new Map<string, string>();
-  for (const file of files) {
-    const text = readFileSync(new URL(file, ROOT), 'utf8');
-    const named = /'(mdr_[a-z_]+)',\s*(?:help:\s*)?(['"])((?:(?!\2).)+)\2/g;
-    for (const [, name, , help] of text.matchAll(named)) found.set(name, help);
-  }
-  const rows = [...found].sort().map(([name, help]) => `| \`${name}\` | ${cell(help)} |`);
+  const rows = metricsOf(service).map(([name, { help }]) => `| [\`${name}\`](metrics.md#${name}) | ${cell(help)} |`);
   return `| metric | what it is |\n|---|---|\n${rows.join('\n')}`;
+}
+
+function metricsOf(component: string): [string, MetricDeclaration][] {
+  return Object.entries(METRICS)
+    .filter(([, metric]) => metric.component === component)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function metricsPage(): string {
+  const parts = ['all', ...COMPONENTS].map((component) => {
+    const title = component === 'all' ? 'Of every service' : component;
+    return `## ${title}\n\n${metricsOf(component).map(metricPart).join('\n')}`;
+  });
+  const node = Object.entries(NODE_METRICS).map(([name, says]) => `| \`${name}\` | ${cell(says)} |`);
+  return `# Metrics
+
+${MADE} Every service answers \`/metrics\` in Prometheus' text, or as OpenMetrics to who accepts it. Each series has
+the label \`${PROCESS_LABEL}\`: ${COMPONENTS.map((one) => `\`${one}\``).join(', ')}.
+
+No label holds an MPAN, a Device ID or a RequestID. *Series* is what one process has of a metric at most.
+Counters begin at 0 with their process, as Prometheus expects. What a service counts of requests stands in arrays of its
+own, and is copied when it is scraped.
+
+Metrics of Target Response Times count the requests received on counted days, as the report of a run does: those of its
+warm-up and those after its last day are in none of them. \`trt_service\` is what the field calls the service of a
+request, existing or MHHS: Prometheus' operator gives every series a label \`service\` of its own.
+
+${parts.join('\n')}
+## Of Node
+
+Every process has those of prom-client too; dashboards and alerts use these of them.
+
+| metric | what it is |
+|---|---|
+${node.join('\n')}
+`;
+}
+
+function metricPart([name, metric]: [string, MetricDeclaration]): string {
+  const { type, unit, labels, edges, seriesMax, help } = metric;
+  const rows = Object.entries(labels).map(
+    ([label, bound]) =>
+      `| \`${label}\` | ${typeof bound === 'number' ? `up to ${bound} values` : bound.map((one) => `\`${one}\``).join(' ')} |`,
+  );
+  const because = seriesMax === undefined ? '' : ` (${seriesMax.because})`;
+  return `### ${name}
+
+${help}.
+
+${type}, ${unit}; at most ${seriesMaxOf(metric)} series${because}.${edges === undefined ? '' : ` Buckets end at ${edges.join(', ')} and +Inf.`}
+${rows.length === 0 ? '' : `\n| label | values |\n|---|---|\n${rows.join('\n')}\n`}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

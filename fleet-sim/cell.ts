@@ -197,6 +197,21 @@ export class Cell {
     return slot;
   }
 
+  /** Exchanges in use. */
+  get busy(): number {
+    return this.#completions.size;
+  }
+
+  /** Exchanges that there are at present: fewer in an outage and while they come back. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Requests in the queues; those that wait at a busy meter, or to be tried again, are in none. */
+  get queued(): number {
+    return this.#queued;
+  }
+
   /** Puts a slot's request at the end of its lane. Instants must not go back. */
   enqueue(slot: number, atMs: number): void {
     this.offeredAtMs[slot] = atMs;

@@ -53,7 +53,10 @@ export function layOutFleet(shape: FleetShape): Fleet {
 
 /** Index in `fleet.networks` of the network that reaches this meter. */
 export function networkOfMeter(fleet: Fleet, meter: number): number {
-  return fleet.networks.findLastIndex((network) => network.meters > 0 && meter >= network.firstMeter);
+  const { networks } = fleet;
+  for (let k = networks.length - 1; k >= 0; k--)
+    if (networks[k].meters > 0 && meter >= networks[k].firstMeter) return k;
+  return -1;
 }
 
 /** Index in `fleet.networks` of the network that this cell belongs to. */

@@ -89,6 +89,10 @@ const NO_QUANTITIES = new Set([
   'count',
   'speed',
   'fact',
+  'scheduleId',
+  'responseOffset',
+  'importMpan',
+  'exportMpan',
 ]);
 const UNIT = /(Ms|Seconds|Days|Wh|Varh|Bytes)$/;
 

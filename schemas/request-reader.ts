@@ -99,7 +99,7 @@ export class RequestReader {
   #readRequest(): void {
     const avro = this.#avro;
     this.requestAt = avro.at;
-    this.kind = this.#symbol(3);
+    this.kind = this.#symbol(REQUEST_KIND.delete + 1);
     this.source = avro.int();
     this.position = avro.long();
     this.identityAt = avro.at;

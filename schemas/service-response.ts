@@ -1,5 +1,6 @@
 import { RESPONSE_CODES, type ResponseCode } from '#core/response-codes.ts';
 import { type AvroReader, MalformedBinary, writeFixed, writeLong } from './avro-binary.ts';
+import { readCounter, writeCounter } from './counter.ts';
 import { readDouble, symbol, UNKNOWN_GENERATION, UNKNOWN_ROLE, UNKNOWN_SRV } from './service-request.ts';
 
 /** Positions of the symbols in service-response.avsc. */
@@ -31,7 +32,9 @@ export type ServiceResponseFields = {
   mpan: number;
   originatorAt: number;
   deviceAt: number;
+  /** The low 49 of its 64 bits, and the others: see counter.ts. */
   counter: number;
+  counterTop: number;
   role: number;
   srv: number;
   service: number;
@@ -58,6 +61,7 @@ export function newServiceResponse(): ServiceResponseFields {
     originatorAt: 0,
     deviceAt: 0,
     counter: 0,
+    counterTop: 0,
     role: UNKNOWN_ROLE,
     srv: UNKNOWN_SRV,
     service: 0,
@@ -92,7 +96,7 @@ export function readResponseHead(reader: AvroReader, into: ServiceResponseFields
   into.mpan = reader.long();
   into.originatorAt = reader.skip(8);
   into.deviceAt = reader.skip(8);
-  into.counter = reader.long();
+  readCounter(reader, into);
   into.role = symbol(reader, UNKNOWN_ROLE);
   into.srv = symbol(reader, UNKNOWN_SRV);
   into.service = symbol(reader, 1);
@@ -131,7 +135,7 @@ export function writeServiceResponse(
   to = writeLong(buffer, to, fields.mpan);
   to = writeFixed(buffer, to, originator, originatorAt, 8);
   to = writeFixed(buffer, to, device, deviceAt, 8);
-  to = writeLong(buffer, to, fields.counter);
+  to = writeCounter(buffer, to, fields.counter, fields.counterTop);
   buffer[to++] = fields.role << 1;
   buffer[to++] = fields.srv << 1;
   buffer[to++] = fields.service << 1;

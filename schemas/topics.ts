@@ -20,6 +20,8 @@ export const TOPICS = {
   'device-requests.scheduled': { key: 'mpan', schema: 'device-request', keep: 'days' },
   'service-responses': { key: 'mpan', schema: 'service-response', keep: 'days' },
   quarantine: { key: 'mpan', schema: 'quarantine-event', keep: 'days' },
+  'gateway-requests': { key: 'mpan', schema: 'gateway-request', keep: 'days' },
+  deliveries: { key: 'user', schema: 'delivery', keep: 'days' },
   'trt-breaches': { key: 'mpan', schema: 'trt-breach', keep: 'days' },
   'dead-letters': { key: 'as it came', schema: 'dead-letter', keep: 'weeks' },
 } as const satisfies Record<string, TopicDeclaration>;

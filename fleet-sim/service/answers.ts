@@ -1,6 +1,7 @@
 import { SRVS } from '#core/matrix.ts';
 import { DAY_MS, HALF_HOUR_MS } from '#core/settlement-day.ts';
 import { OUTCOME, type Outcome } from '#fleet-sim/cell.ts';
+import { cellOfMeter, networkOfCell } from '#fleet-sim/fleet.ts';
 import { answerRead, type MeterAnswer, newMeterAnswer, TOU_REGISTERS_MAX } from '#fleet-sim/meter-answer.ts';
 import {
   codeIndex,
@@ -45,6 +46,7 @@ export class Answers {
   readonly #meterAnswer: MeterAnswer;
   readonly #key = Buffer.alloc(MPAN_KEY_BYTES);
   readonly #matrixSrv: Int32Array;
+  readonly #networkOfCell: Uint8Array;
   #settles: number[] = [];
   #markedMs = Number.NEGATIVE_INFINITY;
   #markedWallMs = Number.NEGATIVE_INFINITY;
@@ -53,6 +55,8 @@ export class Answers {
     this.#options = options;
     this.#pool = pool;
     this.#meterAnswer = newMeterAnswer(options.reads);
+    const { fleet } = options.world;
+    this.#networkOfCell = Uint8Array.from({ length: fleet.cells }, (_, cell) => networkOfCell(fleet, cell));
     this.#matrixSrv = Int32Array.from(SRVS, (_, symbol) => options.world.matrix.srv.indexOf(symbol));
   }
 
@@ -64,11 +68,12 @@ export class Answers {
     answer.touRegisters = 0;
     answer.hasReactive = false;
     if (outcome === OUTCOME.data) {
-      const srv = this.#matrixSrv[pool.srv[request]];
-      const [startMs, endMs] = [pool.windowStartMs[request], pool.windowEndMs[request]];
+      const srv = this.#matrixSrv[pool.srv(request)];
+      const [startMs, endMs] = [pool.windowStartMs(request), pool.windowEndMs(request)];
       const { reads, world } = this.#options;
-      answerRead(reads, world.fleet, pool.meter[request], srv, startMs, endMs, atMs, answer);
+      answerRead(reads, world.fleet, pool.meter(request), srv, startMs, endMs, atMs, answer);
     }
+    this.#countLatency(request, atMs);
     this.#write(request, CODE[outcome], atMs);
   }
 
@@ -106,6 +111,16 @@ export class Answers {
     void this.#options.send(finished);
   }
 
+  /** Before the request is forgotten. */
+  #countLatency(request: number, atMs: number): void {
+    const pool = this.#pool;
+    const { world, statistics } = this.#options;
+    const network = this.#networkOfCell[cellOfMeter(world.fleet, pool.meter(request))];
+    statistics[network].latency[pool.mode(request)].add(
+      (atMs - pool.receivedMs(request) - pool.quarantinedMs(request)) / 1000,
+    );
+  }
+
   #write(request: number, code: number, atMs: number): void {
     const pool = this.#pool;
     const answer = this.#meterAnswer;
@@ -118,17 +133,18 @@ export class Answers {
       WIRE_HEADER_BYTES + RESPONSE_BYTES_MAX + (answer.rows + reactiveRows + touValues) * RESPONSE_VALUE_BYTES_MAX;
     if (builder.count > 0 && (builder.bytes + bytes > BATCH_BYTES || !builder.fits(bytes + MPAN_KEY_BYTES)))
       this.flush();
-    response.mode = pool.mode[request];
-    response.requestOffset = pool.requestOffset[request];
-    response.mpan = pool.mpan[request];
-    response.counter = pool.counter[request];
-    response.role = pool.role[request];
-    response.srv = pool.srv[request];
-    response.service = pool.service[request];
-    response.generation = pool.generation[request];
+    response.mode = pool.mode(request);
+    response.requestOffset = pool.requestOffset(request);
+    response.mpan = pool.mpan(request);
+    response.counter = pool.counter(request);
+    response.counterTop = pool.counterTop(request);
+    response.role = pool.role(request);
+    response.srv = pool.srv(request);
+    response.service = pool.service(request);
+    response.generation = pool.generation(request);
     response.code = code;
-    response.receivedMs = pool.receivedMs[request];
-    response.quarantinedMs = pool.quarantinedMs[request];
+    response.receivedMs = pool.receivedMs(request);
+    response.quarantinedMs = pool.quarantinedMs(request);
     response.answeredMs = atMs;
     response.platformMs = this.#platformMs(request, atMs, wallMs);
     response.sentWallMs = wallMs;
@@ -142,10 +158,10 @@ export class Answers {
       builder.buffer,
       value,
       response,
-      pool.originator,
-      8 * request,
-      pool.device,
-      8 * request,
+      pool.bytes,
+      pool.originatorAt(request),
+      pool.bytes,
+      pool.deviceAt(request),
       answer.activeWh,
       answer.reactiveVarh,
       reactiveRows,
@@ -153,7 +169,7 @@ export class Answers {
       touValues,
     );
     builder.end(end);
-    this.#settles.push(pool.mode[request], pool.ownOffset[request]);
+    this.#settles.push(pool.mode(request), pool.ownOffset(request));
     this.answered++;
     this.rows += answer.rows;
     pool.release(request);
@@ -166,10 +182,10 @@ export class Answers {
   #platformMs(request: number, atMs: number, wallMs: number): number {
     const pool = this.#pool;
     const { clock } = this.#options;
-    const dueWallMs = pool.dueWallMs[request];
+    const dueWallMs = pool.dueWallMs(request);
     // What was in quarantine meanwhile had no wall time of its own there: nothing can be said.
-    if (!clock.isPaced) return pool.quarantinedMs[request] > 0 ? 0 : Math.max(0, pool.takenWallMs[request] - dueWallMs);
-    const modelledMs = atMs - pool.receivedMs[request];
+    if (!clock.isPaced) return pool.quarantinedMs(request) > 0 ? 0 : Math.max(0, pool.takenWallMs(request) - dueWallMs);
+    const modelledMs = atMs - pool.receivedMs(request);
     return Math.max(0, wallMs - dueWallMs - modelledMs / clock.speed);
   }
 }

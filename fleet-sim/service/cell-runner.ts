@@ -86,6 +86,18 @@ export class CellRunner {
     return this.#cell.exchanges;
   }
 
+  get busy(): number {
+    return this.#cell.busy;
+  }
+
+  get capacity(): number {
+    return this.#cell.capacity;
+  }
+
+  get queued(): number {
+    return this.#cell.queued;
+  }
+
   /** Lets everything due up to an instant happen, in the order that a plan has it. */
   run(untilMs: number): void {
     const cell = this.#cell;
@@ -111,10 +123,10 @@ export class CellRunner {
 
   #arrive(request: number, atMs: number): void {
     const pool = this.#pool;
-    const lane = pool.mode[request] === SCHEDULED ? LANE.scheduled : LANE.onDemand;
-    const occasion = occasionOfCounter(pool.counter[request]);
-    const meter = pool.meter[request] - this.firstMeter;
-    const slot = this.#take(meter, lane, this.#kindOfSrv[pool.srv[request]], occasion);
+    const lane = pool.mode(request) === SCHEDULED ? LANE.scheduled : LANE.onDemand;
+    const occasion = occasionOfCounter(pool.counter(request));
+    const meter = pool.meter(request) - this.firstMeter;
+    const slot = this.#take(meter, lane, this.#kindOfSrv[pool.srv(request)], occasion);
     this.#requestOf[slot] = request;
     this.#cell.enqueue(slot, atMs);
   }

@@ -1,17 +1,17 @@
-import { Counter, Gauge } from 'prom-client';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
 import { meterReadsOf } from '#fleet-sim/meter-answer.ts';
-import { bucketMsOf, Occupancy } from '#fleet-sim/occupancy.ts';
-import { compileWorld, type World } from '#fleet-sim/world.ts';
+import { compileWorld } from '#fleet-sim/world.ts';
 import type { TopicName } from '#schemas/topics.ts';
 import { breathe, nowMs, sleep } from '#services/platform/clock.ts';
 import { joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed } from '#services/platform/kafka/intake.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
+import { expose, exposeTotals, exposeValue } from '#services/platform/metrics/exposition.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import { ScheduledPace } from '#services/platform/scheduled-pace.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
 import type { FinishedBatch } from './answers.ts';
+import { exposeNetworks, networkStatistics } from './network-metrics.ts';
 import { type LaneStart, type LaneState, PartitionFleet } from './partition-fleet.ts';
 
 export const fleetSim: Service = {
@@ -31,14 +31,13 @@ const FETCH_PARTITION_BYTES_MAX = 64 * 1024;
 const ANSWERS_PENDING_BYTES_MAX = 1024 * 1024;
 /** With nothing due, the clock is looked at again after this. */
 const IDLE_MS = 2;
-const HOUR_MS = 3_600_000;
 
 async function start(context: ServiceContext): Promise<RunningService> {
   const { settings, outbox, schemaIds, setAside, fail } = context;
   const run = await awaitRun(context);
   const world = compileWorld(run.scenario, run.matrix);
   const reads = meterReadsOf(world.matrix);
-  const statistics = world.fleet.networks.map(() => statisticsOf(world));
+  const statistics = world.fleet.networks.map(() => networkStatistics(world));
   const fleets = new Map<number, PartitionFleet>();
   const paused = new Map<string, { topic: TopicName; partition: number }>();
   const pace = new ScheduledPace(3);
@@ -130,6 +129,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
           const beganMs = nowMs();
           if (!fleet.run()) isIdle = false;
           pace.spent(nowMs() - beganMs);
+          // What is on demand, of any partition, is taken between the turns of two.
+          await breathe();
         }
       }
       if (paused.size > 0) resumePaused();
@@ -137,7 +138,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
     }
   }
 
-  measure(fleets);
+  exposeFleet(fleets);
+  exposeNetworks(world, fleets, statistics);
   await group.start();
   const working = work();
   working.catch(fail);
@@ -180,51 +182,22 @@ function startOf(committed: Committed | undefined): LaneStart {
   return { offset: committed.offset, state };
 }
 
-/** Exchanges in use and requests waiting, over the counted days, in the buckets of the report's charts. */
-function statisticsOf(world: World): { busy: Occupancy; queue: readonly [Occupancy, Occupancy] } {
-  const { days } = world.scenario;
-  const bucketMs = bucketMsOf(days);
-  const buckets = (days * 24 * HOUR_MS) / bucketMs;
-  const occupancy = () => new Occupancy(bucketMs, buckets, world.countedStartMs);
-  return { busy: occupancy(), queue: [occupancy(), occupancy()] };
-}
-
 function total(fleets: ReadonlyMap<number, PartitionFleet>, of: (fleet: PartitionFleet) => number): number {
   return [...fleets.values()].reduce((sum, fleet) => sum + of(fleet), 0);
 }
 
-function measure(fleets: ReadonlyMap<number, PartitionFleet>): void {
-  new Gauge({
-    name: 'mdr_fleet_open_requests',
-    help: 'Requests that wait for an answer of their meter',
-    collect() {
-      this.set(total(fleets, ({ open }) => open));
-    },
+function exposeFleet(fleets: ReadonlyMap<number, PartitionFleet>): void {
+  exposeValue('mdr_fleet_open_requests', () => total(fleets, ({ open }) => open));
+  expose('mdr_fleet_simulated_seconds', () =>
+    Array.from(fleets, ([partition, { nowMs: atMs }]) => ({
+      labels: { partition: String(partition) },
+      value: atMs / 1000,
+    })),
+  );
+  exposeTotals(() => fleets.values(), {
+    mdr_fleet_answers_total: ({ answers }) => answers.answered,
+    mdr_fleet_rows_total: ({ answers }) => answers.rows,
+    mdr_fleet_late_requests_total: ({ late }) => late,
+    mdr_fleet_duplicates_total: ({ duplicates }) => duplicates,
   });
-  new Gauge({
-    name: 'mdr_fleet_simulated_seconds',
-    help: 'Simulated instant up to which the cells of a partition have run, seconds since the epoch',
-    labelNames: ['partition'],
-    collect() {
-      this.reset();
-      for (const [partition, { nowMs: atMs }] of fleets) this.set({ partition: String(partition) }, atMs / 1000);
-    },
-  });
-  for (const [name, help, of] of [
-    ['mdr_fleet_answers_total', 'Answers written', (fleet: PartitionFleet) => fleet.answers.answered],
-    ['mdr_fleet_rows_total', 'Rows of meter data in them', (fleet: PartitionFleet) => fleet.answers.rows],
-    ['mdr_fleet_late_requests_total', 'Requests that came after their instant', (fleet: PartitionFleet) => fleet.late],
-    ['mdr_fleet_duplicates_total', 'Replayed requests dropped', (fleet: PartitionFleet) => fleet.duplicates],
-  ] as const) {
-    let before = 0;
-    new Counter({
-      name,
-      help,
-      collect() {
-        const now = total(fleets, of);
-        if (now > before) this.inc(now - before);
-        before = now;
-      },
-    });
-  }
 }

@@ -7,9 +7,9 @@ import { MHHS, ON_DEMAND, rowOf, SCHEDULED } from '#core/trt-row.ts';
 import { cellOfMeter } from '#fleet-sim/fleet.ts';
 import { deviceIdOf, HASH_CLASSES, importMpanOf } from '#fleet-sim/meter.ts';
 import { meterReadsOf } from '#fleet-sim/meter-answer.ts';
-import { Occupancy } from '#fleet-sim/occupancy.ts';
 import { smallWorld } from '#fleet-sim/test/small-world.ts';
 import { AvroReader } from '#schemas/avro-binary.ts';
+import { bigCounterOf, counterOf } from '#schemas/counter.ts';
 import { REQUEST_KIND, SOURCE, UNKNOWN_SRV } from '#schemas/service-request.ts';
 import { codeOf, newServiceResponse, RESPONSE_KIND, readServiceResponse } from '#schemas/service-response.ts';
 import { euiBytes, WIRE_HEADER_BYTES } from '#schemas/wire.ts';
@@ -18,6 +18,7 @@ import { SimClock } from '#services/platform/sim-clock.ts';
 import { deviceRequestValue } from '#services/platform/test/device-requests.ts';
 import { batchOf, SCHEMA_IDS } from '#services/platform/test/record-streams.ts';
 import type { FinishedBatch } from './answers.ts';
+import { networkStatistics } from './network-metrics.ts';
 import { type LaneStart, PartitionFleet } from './partition-fleet.ts';
 
 const PARTITIONS = 2;
@@ -46,6 +47,7 @@ class Bench {
   readonly fleet: PartitionFleet;
   readonly answers: Answer[] = [];
   readonly markers: number[] = [];
+  readonly counters: bigint[] = [];
   readonly finished: FinishedBatch[] = [];
   wallMs = 0;
   readonly #offsets: [number, number];
@@ -54,7 +56,6 @@ class Bench {
   readonly #response = newServiceResponse();
 
   constructor({ speed, patienceWallMs }: Timing, starts: [LaneStart, LaneStart] = NOTHING) {
-    const occupancy = () => new Occupancy(HOUR_MS, 24, WORLD.countedStartMs);
     this.#offsets = [starts[SCHEDULED].offset, starts[ON_DEMAND].offset];
     this.fleet = new PartitionFleet(
       {
@@ -67,7 +68,7 @@ class Bench {
         patienceWallMs,
         startMs: START_MS,
         nowMs: () => this.wallMs,
-        statistics: WORLD.fleet.networks.map(() => ({ busy: occupancy(), queue: [occupancy(), occupancy()] as const })),
+        statistics: WORLD.fleet.networks.map(() => networkStatistics(WORLD)),
         send: async (batch) => {
           this.finished.push(batch);
           this.#read(batch);
@@ -163,8 +164,12 @@ class Bench {
       const reader = new AvroReader().open(buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength);
       readServiceResponse(reader, response);
       const { requestOffset, mode, answeredMs, rows } = response;
-      if (response.kind === RESPONSE_KIND.marker) this.markers.push(answeredMs);
-      else this.answers.push({ requestOffset, mode, code: codeOf(response.code) ?? '?', answeredMs, rows });
+      if (response.kind === RESPONSE_KIND.marker) {
+        this.markers.push(answeredMs);
+        continue;
+      }
+      this.counters.push(bigCounterOf(response));
+      this.answers.push({ requestOffset, mode, code: codeOf(response.code) ?? '?', answeredMs, rows });
     }
   }
 }
@@ -271,6 +276,21 @@ describe('the fleet of a partition', () => {
     for (const mode of [SCHEDULED, ON_DEMAND]) bench.mark(mode, START_MS + HOUR_MS);
     bench.run();
     expect(bench.answers).toHaveLength(1);
+  });
+
+  test('all 64 bits of a counter come back with the answer', () => {
+    const counters = [0n, 2n ** 49n - 1n, 2n ** 49n, 2n ** 63n, 2n ** 64n - 1n];
+    const bench = new Bench(AT_ONCE);
+    counters.forEach((counter, k) => {
+      const mpan = importMpanOf(WORLD.fleet, ours[k]);
+      const fields = { mpan, ...counterOf(counter), srv: PROFILE, service: MHHS, receivedMs: START_MS + 10 };
+      const value = bench.value(ON_DEMAND, fields, { requestOffset: k }, euiBytes(deviceIdOf(ours[k])));
+      bench.take(ON_DEMAND, [value]);
+    });
+    for (const mode of [SCHEDULED, ON_DEMAND]) bench.mark(mode, START_MS + 24 * HOUR_MS);
+    bench.run();
+    const byOffset = bench.answers.map(({ requestOffset }, k) => [requestOffset, bench.counters[k]]);
+    expect(new Map(byOffset as [number, bigint][])).toEqual(new Map(counters.entries()));
   });
 
   test('a quarantined request reaches the network when it is released', () => {

@@ -5,7 +5,6 @@ import type { Outcome } from '#fleet-sim/cell.ts';
 import { cellOfMeter } from '#fleet-sim/fleet.ts';
 import { HASH_CLASSES } from '#fleet-sim/meter.ts';
 import type { MeterReads } from '#fleet-sim/meter-answer.ts';
-import type { Occupancy } from '#fleet-sim/occupancy.ts';
 import type { World } from '#fleet-sim/world.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { type DeviceRequestFields, newDeviceRequest, readDeviceRequest } from '#schemas/device-request.ts';
@@ -18,6 +17,7 @@ import { OffsetSet } from '#services/platform/offset-set.ts';
 import type { SimClock } from '#services/platform/sim-clock.ts';
 import { Answers, type FinishedBatch } from './answers.ts';
 import { CellRunner } from './cell-runner.ts';
+import type { NetworkStatistics } from './network-metrics.ts';
 import { RequestPool } from './request-pool.ts';
 
 /** What a restart must know at a place in a lane: last offset seen of each source, and up to when requests were in. */
@@ -38,9 +38,12 @@ export type FleetOptions = {
   startMs: number;
   nowMs: () => number;
   /** By network. */
-  statistics: readonly { busy: Occupancy; queue: readonly [Occupancy, Occupancy] }[];
+  statistics: readonly NetworkStatistics[];
   send(batch: FinishedBatch): Promise<unknown>;
 };
+
+/** Cells of a network in a partition, exchanges that they have and use at present, requests in their queues. */
+export type NetworkState = { cells: number; capacity: number; busy: number; queued: number };
 
 type Lane = {
   mode: number;
@@ -69,6 +72,8 @@ export class PartitionFleet {
   readonly partition: number;
   /** Simulated instant up to which the cells have run, ms since the epoch. */
   nowMs: number;
+  /** Where they began. */
+  readonly beganMs: number;
   late = 0;
   duplicates = 0;
   #lateMsMax = 0;
@@ -96,6 +101,7 @@ export class PartitionFleet {
       newLane(ON_DEMAND, partition, partitions, starts[ON_DEMAND], options.startMs),
     ];
     this.nowMs = Math.max(options.startMs, this.#everythingInUntil());
+    this.beganMs = this.nowMs;
     this.#runningTo = this.nowMs;
     const kindOfSrv = Int32Array.from(SRVS, (_, symbol) => world.matrix.srv.indexOf(symbol));
     const { cells } = world.fleet;
@@ -126,6 +132,21 @@ export class PartitionFleet {
 
   get exchanges(): number {
     return this.#cells.reduce((sum, cell) => sum + cell.exchanges, 0);
+  }
+
+  /** How the cells stand at this moment, by network. */
+  networkStates(): NetworkState[] {
+    const states = this.#options.world.fleet.networks.map(
+      (): NetworkState => ({ cells: 0, capacity: 0, busy: 0, queued: 0 }),
+    );
+    for (const { network, capacity, busy, queued } of this.#cells) {
+      const state = states[network];
+      state.cells++;
+      state.capacity += capacity;
+      state.busy += busy;
+      state.queued += queued;
+    }
+    return states;
   }
 
   /** Takes raw batches of a lane; what cannot be used is returned to be set aside. */
@@ -229,30 +250,10 @@ export class PartitionFleet {
 
   #offer(lane: Lane, takenWallMs: number): void {
     const { buffer, offset } = this.#walk.cursor;
-    const { request, requestOffset, generation, quarantinedMs } = this.#fields;
-    const pool = this.#pool;
-    const index = pool.take();
+    const { request, quarantinedMs } = this.#fields;
+    const index = this.#pool.take();
+    this.#pool.put(index, this.#fields, buffer, lane.mode, offset, takenWallMs);
     const meter = buffer.readUInt32BE(request.deviceAt + 4);
-    pool.requestOffset[index] = requestOffset;
-    pool.ownOffset[index] = offset;
-    pool.mpan[index] = request.mpan;
-    pool.counter[index] = request.counter;
-    pool.receivedMs[index] = request.receivedMs;
-    pool.windowStartMs[index] = request.windowStartMs;
-    pool.windowEndMs[index] = request.windowEndMs;
-    pool.quarantinedMs[index] = quarantinedMs;
-    pool.dueWallMs[index] = request.dueWallMs;
-    pool.takenWallMs[index] = takenWallMs;
-    pool.meter[index] = meter;
-    pool.role[index] = request.role;
-    pool.srv[index] = request.srv;
-    pool.mode[index] = lane.mode;
-    pool.service[index] = request.service;
-    pool.generation[index] = generation;
-    for (let k = 0; k < 8; k++) {
-      pool.originator[8 * index + k] = buffer[request.originatorAt + k];
-      pool.device[8 * index + k] = buffer[request.deviceAt + k];
-    }
     if (lane.mode === ON_DEMAND && quarantinedMs === 0)
       this.#lateMsMax = Math.max(this.#lateMsMax, takenWallMs - request.dueWallMs);
     const atMs = request.receivedMs + quarantinedMs;

@@ -74,6 +74,7 @@ function cleanRun(): Clean {
     ['second', 21n],
     ['held', 22n],
     ['released', 23n],
+    ['deleted', 25n],
   ] as const) {
     requests[name] = run.request('on-demand', OWN, deviceOf(1), ALPHA, counter, registers);
     checks.push(run.check(requests[name]));
@@ -87,10 +88,13 @@ function cleanRun(): Clean {
   run.answer(requests.second, 'I0', 60_000);
   run.hold(requests.held);
   run.hold(requests.released);
+  run.hold(requests.deleted);
   const source = run.askRelease(requests.released);
   run.release(requests.released, 2 * HOUR_MS);
   run.deliver(requests.released, source, 2 * HOUR_MS);
   run.answer(requests.released, 'I0', 25 * HOUR_MS, { quarantinedMs: 2 * HOUR_MS });
+  run.askDeletion(requests.deleted);
+  run.delete(requests.deleted, HOUR_MS);
   for (let partition = 0; partition < PARTITIONS; partition++) run.fleetMarker(partition, RECEIVED_MS);
   return Object.assign(run, { requests });
 }
@@ -106,6 +110,15 @@ function removed(run: Clean, topic: keyof WrittenRun['topics'], { offset, record
   });
   if (at < 0) throw new Error(`${topic} has nothing about that request`);
   return entries.splice(at, 1)[0].value as Record<string, unknown>;
+}
+
+/** The one event of a kind in quarantine, taken out. */
+function removedEvent(run: Clean, kind: string): void {
+  const [entries] = run.topics.quarantine;
+  entries.splice(
+    entries.findIndex(({ value }) => (value as { kind: string }).kind === kind),
+    1,
+  );
 }
 
 const idOf = ({ record }: Written) => {
@@ -158,11 +171,13 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
     expect(report.warnings.list).toEqual([]);
     expect(report.clean).toBe(true);
     expect(report.totals).toEqual({
-      received: 13,
+      received: 14,
       answered: 9,
       refused: 2,
       quarantined: 1,
+      deleted: 1,
       open: 1,
+      repeated: 0,
       setAside: 0,
       lost: 0,
     });
@@ -170,7 +185,7 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
     expect(report.codes).toEqual({ I0: 8, E21: 1, E4: 1, E5: 1 });
     expect(report).toMatchObject({ intervals: 4 * 48, released: 1, breaches: 1, late: 1, replays: {} });
     expect(report.run).toMatchObject({ id: 'by-hand', state: 'ENDED' });
-    expect(renderAudit(report, 20)).toMatch(/^received +8 +5 +13$[\s\S]*The ledger is clean\.\n$/m);
+    expect(renderAudit(report, 20)).toMatch(/^received +8 +6 +14$[\s\S]*The ledger is clean\.\n$/m);
   });
 
   test('drops what crashes have repeated, and counts it', async () => {
@@ -181,15 +196,15 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
     run.topics['anomaly-checks'][0].push(...run.topics['anomaly-checks'][0].slice());
     const report = await audited(run);
     expect(report.faults.list).toEqual([]);
-    expect(report.totals.received).toBe(13);
+    expect(report.totals.received).toBe(14);
     expect(report.replays).toEqual({
       'service-requests.scheduled': 8,
-      'service-requests.on-demand': 6,
-      'anomaly-checks': 6,
+      'service-requests.on-demand': 8,
+      'anomaly-checks': 8,
       'device-requests.scheduled': 6,
       'device-requests.on-demand': 3,
       'service-responses': 11,
-      quarantine: 3,
+      quarantine: 5,
       'trt-breaches': 1,
     });
   });
@@ -236,8 +251,27 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
     const run = cleanRun();
     for (const topic of ['device-requests.on-demand', 'service-responses'] as const)
       removed(run, topic, run.requests.released);
-    run.topics.quarantine[0].pop();
+    removedEvent(run, 'RELEASED');
     expectOnly(await audited(run), 'lost', run.requests.released, /said process/);
+  });
+
+  test('names a request whose User said delete and that is held still', async () => {
+    const run = cleanRun();
+    removedEvent(run, 'DELETED');
+    expectOnly(await audited(run), 'lost', run.requests.deleted, /said delete/);
+  });
+
+  test('names a request that was dropped from quarantine though its User did not say so', async () => {
+    const run = cleanRun();
+    run.delete(run.requests.held, HOUR_MS);
+    expectOnly(await audited(run), 'stray', null, /DELETED, though its User did not say delete/);
+  });
+
+  test('names a request that was dropped from quarantine and carried out all the same', async () => {
+    const run = cleanRun();
+    run.deliver(run.requests.deleted, run.topics['anomaly-checks'][0].length);
+    run.answer(run.requests.deleted, 'I0', 60_000);
+    expectOnly(await audited(run), 'anomaly', run.requests.deleted, /without having been released/);
   });
 
   test('names a request whose place in the numbering another one has taken', async () => {
@@ -258,6 +292,30 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
     run.answer(again, 'I0', 60_000);
     const report = await audited(run);
     expectOnly(report, 'answered-twice', again, /I0 to offset 0 of service-requests.scheduled and I0 to offset 7/);
+  });
+
+  test('counts a request that two gateways have accepted once, and names one that was run for both', async () => {
+    const twice = (isRunTwice: boolean) => {
+      const run = cleanRun();
+      const registers = { srv: 'SRV_8_2', windowStartMs: RECEIVED_MS, windowEndMs: RECEIVED_MS, position: 1 };
+      const [first, second] = [2, 3].map((source) =>
+        run.request('on-demand', OWN, deviceOf(1), ALPHA, 77n, { ...registers, source }),
+      );
+      for (const one of isRunTwice ? [first, second] : [first]) {
+        run.check(one);
+        run.answer(one, 'I0', 500, { source: 'ANOMALY' });
+      }
+      return { run, second };
+    };
+    const report = await audited(twice(false).run);
+    expect(report.faults.list).toEqual([]);
+    expect(report.totals).toMatchObject({ received: 16, answered: 10, repeated: 1 });
+    const { run, second } = twice(true);
+    const { faults } = await audited(run);
+    expect(faults.list.map(({ kind, requestId }) => [kind, requestId])).toEqual([
+      ['answered-twice', idOf(second)],
+      ['answered-twice', idOf(second)],
+    ]);
   });
 
   test('names a request that was put to its meter twice', async () => {
@@ -452,7 +510,7 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
       await audited(run),
       'anomaly',
       null,
-      /of 4 requests of 4\.1\.1 by 90-B3-.* threshold of 2 .* 3 were held and not 2/,
+      /of 5 requests of 4\.1\.1 by 90-B3-.* threshold of 2 .* 4 were held and not 3/,
     );
   });
 
@@ -461,7 +519,7 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
     run.topics.quarantine[0].shift();
     run.deliver(run.requests.held, 50);
     run.answer(run.requests.held, 'I0', 60_000);
-    expectOnly(await audited(run), 'anomaly', null, /1 were held and not 2/);
+    expectOnly(await audited(run), 'anomaly', null, /2 were held and not 3/);
   });
 
   test('names a held request that went on without having been released', async () => {
@@ -526,7 +584,7 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
     const report = await audited(run);
     expect(report.clean).toBe(true);
     expect(report.deadLetters).toEqual({ total: 1, byReason: { UNDECODABLE: 1 }, byService: { 'access-control': 1 } });
-    expectOnly(await audited(run, { isDeadLetterFault: true }), 'dead-letter', null, /access-control set offset 6 of/);
+    expectOnly(await audited(run, { isDeadLetterFault: true }), 'dead-letter', null, /access-control set offset 8 of/);
   });
 
   test('a request that was set aside is not lost', async () => {

@@ -1,4 +1,5 @@
 import { DATA_KINDS, GENERATIONS, type Matrix, MODES } from '#core/matrix.ts';
+import { REPEATED_WITHIN_OFFSETS, REPEATED_WITHIN_WALL_MS } from '#schemas/service-request.ts';
 import type { Checks } from './checks.ts';
 import type { FaultKind, Findings, Place, WarningKind } from './findings.ts';
 import { type Log, placeKey, reportUnreadable, type Visited } from './log.ts';
@@ -28,13 +29,17 @@ export type AuditBooks = {
 
 export type CountedBreach = { offset: number; trtSeconds: number; deadlineMs: number };
 
+export type QuarantineAnswers = { process?: number; delete?: number };
+
 /** One partition's topics folded into its requests. */
 export type PartitionLedger = {
   partition: number;
   requests: Requests;
   breaches: ReadonlyMap<number, CountedBreach>;
-  /** When its User let a request go, in simulated time. */
-  releaseAskedMs: ReadonlyMap<number, number>;
+  /** When in simulated time it was said of a held request that it is to be processed, or deleted. */
+  quarantineAnswers: ReadonlyMap<number, QuarantineAnswers>;
+  /** Requests that another gateway had accepted just before: access control drops them. */
+  repeated: ReadonlySet<number>;
   /** The fleet has finished everything before this instant. */
   fleetMs: number;
   /** Requests whose position was taken by another: access control drops them, and nobody answers. */
@@ -54,6 +59,10 @@ export async function readPartition(books: AuditBooks, partition: number, checks
 const LANES = ['service-requests.scheduled', 'service-requests.on-demand'] as const;
 const DEVICE_LANES = ['device-requests.scheduled', 'device-requests.on-demand'] as const;
 const PROFILES = ['SRV_4_8_1', 'SRV_4_8_3'];
+const FOR_DCC: ReadonlySet<string> = new Set(['SRV_5_1', 'SRV_5_2', 'SRV_5_3', 'SRV_8_2']);
+/** Sources from here on are gateways, and operators, who send no requests. */
+const FIRST_GATEWAY = 2;
+const QUARANTINE_BITS = { HELD: SEEN.held, RELEASED: SEEN.released, DELETED: SEEN.deleted } as const;
 const HALF_HOURS = DATA_KINDS.indexOf('half-hours');
 const DAILY_LOG = DATA_KINDS.indexOf('daily-log');
 
@@ -62,8 +71,11 @@ class PartitionFold {
   readonly #partition: number;
   readonly #requests: Requests;
   readonly #breaches = new Map<number, CountedBreach>();
-  readonly #releases: { id: string; receivedMs: number }[] = [];
-  readonly #releaseAskedMs = new Map<number, number>();
+  readonly #answers: { id: string; said: QuarantineAnswers }[] = [];
+  readonly #quarantineAnswers = new Map<number, QuarantineAnswers>();
+  /** By RequestID, the last of gateways that is no repetition. */
+  readonly #ofGateways = new Map<string, { offset: number; dueWallMs: number }>();
+  readonly #repeated = new Set<number>();
   readonly #doubtful: {
     id: string;
     mode: number;
@@ -104,7 +116,7 @@ class PartitionFold {
         },
       );
     }
-    this.#matchReleases();
+    this.#matchAnswers();
     this.#judgeDoubtful();
   }
 
@@ -139,7 +151,8 @@ class PartitionFold {
       partition: this.#partition,
       requests: this.#requests,
       breaches: this.#breaches,
-      releaseAskedMs: this.#releaseAskedMs,
+      quarantineAnswers: this.#quarantineAnswers,
+      repeated: this.#repeated,
       fleetMs: this.#fleetMs,
       droppedUnseen: this.#droppedUnseen,
       intervals: this.#intervals,
@@ -186,11 +199,25 @@ class PartitionFold {
       const after = behindOffset < 0 ? 'nothing came before' : `the last before stands at offset ${behindOffset}`;
       faults.add('gap', place, () => `${missing} missing of source ${source}: ${after}`);
     }
-    if (kind === 'RELEASE') this.#releases.push({ id: idOf(value), receivedMs: value.receivedMs });
+    if (kind === 'RELEASE') this.#answers.push({ id: idOf(value), said: { process: value.receivedMs } });
+    if (kind === 'DELETE') this.#answers.push({ id: idOf(value), said: { delete: value.receivedMs } });
     if (kind !== 'REQUEST') return;
     const index = this.#requests.add(value, mode, offset, writtenMs, users);
     positions.noteRequest(source, position, index);
+    if (source >= FIRST_GATEWAY) this.#noteRepetition(index, value, offset);
     if (setAside.has(placeKey(LANES[mode], this.#partition, offset))) this.#requests.seen[index] |= SEEN.setAside;
+  }
+
+  #noteRepetition(index: number, { originator, device, counter, srv, dueWallMs }: RequestRecord, offset: number): void {
+    const target = FOR_DCC.has(srv) ? 'DCC' : device.toString('latin1', 0, 8);
+    const id = originator.toString('latin1', 0, 8) + target + counter;
+    const before = this.#ofGateways.get(id);
+    const isRepeated =
+      before !== undefined &&
+      offset - before.offset <= REPEATED_WITHIN_OFFSETS &&
+      Math.abs(dueWallMs - before.dueWallMs) <= REPEATED_WITHIN_WALL_MS;
+    if (isRepeated) this.#repeated.add(index);
+    else this.#ofGateways.set(id, { offset, dueWallMs });
   }
 
   // A replay repeats what stood at its position. Another RequestID is a request that nobody will answer, unless it has
@@ -223,11 +250,11 @@ class PartitionFold {
     }
   }
 
-  #matchReleases(): void {
+  #matchAnswers(): void {
     const requests = this.#requests;
-    for (const { id, receivedMs } of this.#releases) {
+    for (const { id, said } of this.#answers) {
       for (let index = requests.byId.get(id) ?? -1; index >= 0; index = requests.sameId[index])
-        this.#releaseAskedMs.set(index, receivedMs);
+        this.#quarantineAnswers.set(index, { ...this.#quarantineAnswers.get(index), ...said });
     }
   }
 
@@ -272,13 +299,14 @@ class PartitionFold {
     const requests = this.#requests;
     const index = this.#find('quarantine', offset, modeOf(of.request.mode), of.requestOffset, idOf(of.request));
     if (index < 0) return;
-    const bit = kind === 'HELD' ? SEEN.held : SEEN.released;
+    const bit = QUARANTINE_BITS[kind];
     if (requests.has(index, bit)) this.#books.replays.add('quarantine');
     requests.seen[index] |= bit;
+    if (kind === 'HELD') return;
     if (kind === 'RELEASED' && !requests.has(index, SEEN.delivered)) requests.quarantinedMs[index] = of.quarantinedMs;
-    if (kind === 'RELEASED' && !this.#releaseAskedMs.has(index)) {
-      this.#stray('quarantine', offset, requests.ids[index], 'released, though its User did not say process');
-    }
+    const answer = kind === 'RELEASED' ? 'process' : 'delete';
+    if (this.#quarantineAnswers.get(index)?.[answer] === undefined)
+      this.#stray('quarantine', offset, requests.ids[index], `${kind}, though its User did not say ${answer}`);
   }
 
   #takeResponse({ offset, writtenMs }: { offset: number; writtenMs: number }, value: ResponseRecord): void {

@@ -5,7 +5,7 @@ import type { RegistrySecurity } from '#services/platform/kafka/security.ts';
 
 /** Records as the audit reads them: enums by their symbols, EUI-64s as bytes, the 64 bits of a counter as 8 characters. */
 export type RequestRecord = {
-  kind: 'REQUEST' | 'MARKER' | 'RELEASE';
+  kind: 'REQUEST' | 'MARKER' | 'RELEASE' | 'DELETE';
   source: number;
   position: number;
   mpan: number;
@@ -21,6 +21,7 @@ export type RequestRecord = {
   receivedMs: number;
   windowStartMs: number;
   windowEndMs: number;
+  dueWallMs: number;
 };
 export type DeviceRequestRecord = {
   request: RequestRecord;
@@ -49,7 +50,7 @@ export type ResponseRecord = {
   stepMs: number;
   activeWh: number[];
 };
-export type QuarantineRecord = { kind: 'HELD' | 'RELEASED'; request: DeviceRequestRecord };
+export type QuarantineRecord = { kind: 'HELD' | 'RELEASED' | 'DELETED'; request: DeviceRequestRecord };
 export type BreachRecord = {
   mode: ModeSymbol;
   requestOffset: number;
@@ -117,7 +118,13 @@ type Records = {
 };
 export type AuditedTopic = keyof Records;
 /** What became of a change is in registrations; what schedules asked for is in the requests. */
-const NOT_AUDITED: ReadonlySet<TopicName> = new Set(['schedules', 'registration-changes', 'registration-outcomes']);
+const NOT_AUDITED: ReadonlySet<TopicName> = new Set([
+  'schedules',
+  'registration-changes',
+  'registration-outcomes',
+  'gateway-requests',
+  'deliveries',
+]);
 export const AUDITED_TOPICS = (Object.keys(TOPICS) as TopicName[]).filter(
   (name): name is AuditedTopic => !NOT_AUDITED.has(name),
 );

@@ -18,6 +18,7 @@ export const SEEN = {
   setAside: 32,
   /** Answered with rows outside the window asked for. */
   outside: 64,
+  deleted: 128,
 } as const;
 
 export const NO_ANSWER = -1;

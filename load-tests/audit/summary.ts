@@ -44,7 +44,9 @@ const LEDGER_NAMES = {
   answered: '= answered',
   refused: '+ refused',
   quarantined: '+ quarantined',
+  deleted: '+ deleted',
   open: '+ open',
+  repeated: '+ repeated',
   setAside: '+ set aside',
   lost: '+ lost',
 } as const;

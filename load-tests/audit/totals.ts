@@ -6,8 +6,12 @@ export type LaneTotals = {
   answered: number;
   refused: number;
   quarantined: number;
+  /** Dropped from quarantine, as its User or an operator said. */
+  deleted: number;
   /** Received too late in the run to be demanded. */
   open: number;
+  /** The same request was accepted by another gateway just before: it is run once. */
+  repeated: number;
   /** In dead-letters, with the reason. */
   setAside: number;
   lost: number;
@@ -54,5 +58,15 @@ export class Totals {
 }
 
 function emptyLane(): LaneTotals {
-  return { received: 0, answered: 0, refused: 0, quarantined: 0, open: 0, setAside: 0, lost: 0 };
+  return {
+    received: 0,
+    answered: 0,
+    refused: 0,
+    quarantined: 0,
+    deleted: 0,
+    open: 0,
+    repeated: 0,
+    setAside: 0,
+    lost: 0,
+  };
 }

@@ -5,10 +5,12 @@ import { deadlineMs } from '#core/trt-clock.ts';
 import { type Access, decisionText, isAccepted } from './access.ts';
 import type { AnomalyLedger } from './anomaly-ledger.ts';
 import type { FaultKind, Findings, WarningKind } from './findings.ts';
-import type { PartitionLedger } from './partition-ledger.ts';
+import type { PartitionLedger, QuarantineAnswers } from './partition-ledger.ts';
 import { ACCESS_CONTROL, ANOMALY, FLEET, NO_GENERATION, type Requests, SEEN } from './requests.ts';
 import type { Totals } from './totals.ts';
 
+/** By access control. */
+const LET_THROUGH = SEEN.checked | SEEN.delivered | SEEN.held | SEEN.released;
 /** A deadline may pass while the answer is on its way: this near to it either verdict is right. */
 export const BREACH_TOLERANCE_MS = 1_000;
 
@@ -36,7 +38,7 @@ export function judgePartition(ledger: PartitionLedger, access: Access, standard
 }
 
 function settle(
-  { requests, releaseAskedMs }: PartitionLedger,
+  { requests, quarantineAnswers, repeated }: PartitionLedger,
   index: number,
   standards: Standards,
   totals: Totals,
@@ -45,6 +47,13 @@ function settle(
   const lane = totals.lane(requests.mode[index]);
   lane.received++;
   if (requests.has(index, SEEN.released)) totals.released++;
+  if (repeated.has(index)) {
+    if (!requests.isAnswered(index) && !requests.has(index, LET_THROUGH)) {
+      lane.repeated++;
+      return;
+    }
+    faults.add('answered-twice', requests.place(index), () => 'two gateways accepted it, and it was run twice');
+  }
   if (requests.isAnswered(index)) {
     if (requests.source[index] === ACCESS_CONTROL) lane.refused++;
     else lane.answered++;
@@ -55,24 +64,33 @@ function settle(
     lane.setAside++;
     return;
   }
-  const askedMs = releaseAskedMs.get(index);
-  const isHeld = requests.has(index, SEEN.held) && !requests.has(index, SEEN.released);
-  const dueMs = isHeld ? askedMs : requests.receivedMs[index];
+  if (requests.has(index, SEEN.deleted)) {
+    lane.deleted++;
+    return;
+  }
+  const said = quarantineAnswers.get(index);
+  const dueMs = isHeldStill(requests, index) ? (said?.process ?? said?.delete) : requests.receivedMs[index];
   if (dueMs === undefined) lane.quarantined++;
   else if (dueMs >= settledBeforeMs) lane.open++;
   else {
     lane.lost++;
-    faults.add('lost', requests.place(index), () => `no answer; ${lastSeen(requests, index)}`);
+    faults.add('lost', requests.place(index), () => `no answer; ${lastSeen(requests, index, said)}`);
   }
 }
 
-function lastSeen(requests: Requests, index: number): string {
+/** Held and not let go; what was dropped stays so. */
+function isHeldStill(requests: Requests, index: number): boolean {
+  return requests.has(index, SEEN.held) && !requests.has(index, SEEN.released);
+}
+
+function lastSeen(requests: Requests, index: number, said: QuarantineAnswers = {}): string {
   if (requests.has(index, SEEN.delivered))
     return `it was last seen at offset ${requests.deliveredAt[index]} of ${deviceLane(requests, index)}`;
   if (requests.has(index, SEEN.dropped))
     return `what was sent to its meter looks like a replay (its source offset is not above the last), so the fleet drops it`;
   if (requests.has(index, SEEN.released)) return 'it was released from quarantine and not sent to its meter';
-  if (requests.has(index, SEEN.held)) return 'its User said process, and it is held in quarantine still';
+  if (requests.has(index, SEEN.held))
+    return `its User said ${Object.keys(said).join(' and ')}, and it is held in quarantine still`;
   if (requests.has(index, SEEN.checked)) return 'it was last seen in anomaly-checks';
   return 'access control has written nothing about it';
 }
@@ -80,8 +98,6 @@ function lastSeen(requests: Requests, index: number): string {
 function deviceLane(requests: Requests, index: number): string {
   return `device-requests.${MODES[requests.mode[index]]}`;
 }
-
-const LET_THROUGH = SEEN.checked | SEEN.delivered | SEEN.held | SEEN.released;
 
 function judgeAccess(requests: Requests, index: number, access: Access, { matrix, faults, warnings }: Standards): void {
   const isAnswered = requests.isAnswered(index);
@@ -167,7 +183,7 @@ function judgeBreach(ledger: PartitionLedger, index: number, { matrix, faults }:
   }
   const { receivedMs, quarantinedMs } = requests;
   const dueMs = deadlineMs(receivedMs[index], trtSeconds, quarantinedMs[index]);
-  const isHeld = !isAnswered && requests.has(index, SEEN.held) && !requests.has(index, SEEN.released);
+  const isHeld = !isAnswered && isHeldStill(requests, index);
   const reachedMs = isAnswered
     ? requests.answeredMs[index] + requests.platformMs[index]
     : isHeld

@@ -1,4 +1,5 @@
 import { accessControl } from './access-control.ts';
+import { gateway } from './gateway.ts';
 import { gbcs } from './gbcs.ts';
 import { measureJoin } from './join.ts';
 import { runAccessControl } from './join-ours.ts';
@@ -18,6 +19,7 @@ const ENTRIES: Record<string, () => Promise<Measurement[]>> = {
   'access-control': accessControl,
   'meter-reads': meterReads,
   gbcs,
+  gateway,
   join: () => measureJoin(runAccessControl),
   'gb-day': gbDay,
   restore,

@@ -1,23 +1,27 @@
-import { Counter, Gauge } from 'prom-client';
 import { FACTS } from '#core/access-control.ts';
 import { MODES, matrixJson } from '#core/matrix.ts';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
+import { REPEATED_WITHIN_OFFSETS } from '#schemas/service-request.ts';
 import type { TopicName } from '#schemas/topics.ts';
+import { createMpanTable, MpanTable, type MpanTableHandle } from '#services/platform/access/mpan-table.ts';
+import { buildUserDirectory, type UserDirectory, type UserRecord } from '#services/platform/access/users.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
 import { joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed, Taken } from '#services/platform/kafka/intake.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
+import { beginningOffsets, readPartitions } from '#services/platform/kafka/partition-reader.ts';
 import { joinBatches } from '#services/platform/kafka/record-batch.ts';
 import { LaneQueue } from '#services/platform/lane-queue.ts';
+import { expose, exposeValue } from '#services/platform/metrics/exposition.ts';
 import { createPool } from '#services/platform/pool.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import { ScheduledPace } from '#services/platform/scheduled-pace.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
 import { feedTables, type TableFeed } from '#services/platform/table-feed.ts';
 import { followUsers } from '#services/platform/user-feed.ts';
-import { createMpanTable, MpanTable, type MpanTableHandle } from './mpan-table.ts';
+import { RecentRequestIds } from './recent-request-ids.ts';
 import { type AccessResult, AccessStep, stepSettings } from './step.ts';
-import { buildUserDirectory, type UserRecord } from './users.ts';
+import { UserCounts } from './user-counts.ts';
 import type { SharedUsers, Task, TaskResult } from './worker.ts';
 
 export const accessControl: Service = {
@@ -54,6 +58,7 @@ type Partition = {
   /** By mode. */
   lanes: readonly [Lane, Lane];
   feed: TableFeed | undefined;
+  recent: RecentRequestIds;
 };
 
 async function start(context: ServiceContext): Promise<RunningService> {
@@ -68,9 +73,11 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const partitions = new Map<number, Partition>();
   const paused = new Set<string>();
   const byFact = new Float64Array(FACTS.length);
+  const byUser = new UserCounts();
   const pace = new ScheduledPace(1);
   const checkPartitions = Array.from({ length: settings.partitions }, (_, partition) => partition);
   let duplicates = 0;
+  let repeated = 0;
   const step = new AccessStep(
     stepSettings({
       matrix: run.matrix,
@@ -96,6 +103,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       queue: new LaneQueue(3, fail),
       lanes: [laneOf(committed.get(TOPICS[SCHEDULED])), laneOf(committed.get(TOPICS[ON_DEMAND]))],
       feed: undefined,
+      recent: new RecentRequestIds(),
     };
     const apply = (topic: 'registrations' | 'inventory', batches: Buffer[]) =>
       new Promise<void>((resolve) => {
@@ -123,12 +131,30 @@ async function start(context: ServiceContext): Promise<RunningService> {
       fail,
     );
     await Promise.all([of.feed.restored, userFeed.restored]);
+    await recall(of);
     return of;
+  }
+
+  /** What gateways had accepted lately, by taking it once more, and nothing of what comes of it. */
+  async function recall({ partition, table, recent, lanes }: Partition): Promise<void> {
+    const topic = settings.prefix + TOPICS[ON_DEMAND];
+    const untilOffset = lanes[ON_DEMAND].next;
+    const beginning = (await beginningOffsets(kafka, topic))[partition];
+    const fromOffset = Math.max(beginning, untilOffset - REPEATED_WITHIN_OFFSETS);
+    if (fromOffset >= untilOffset) return;
+    const task = { partition, mode: ON_DEMAND, table: new MpanTable(table), users: directory, recent };
+    await readPartitions(kafka, {
+      partitions: [{ topic, partition, fromOffset, untilOffset }],
+      onBatch: (batch) => {
+        step.run({ ...task, batches: [batch], fromOffset, seen: [], nowWallMs: nowMs() });
+      },
+    }).done;
   }
 
   async function decideScheduled(of: Partition, batches: ArrayBuffer, fromOffset: number): Promise<void> {
     const lane = of.lanes[SCHEDULED];
     const { partition, table } = of;
+    const asked = directory;
     const result = await pool.run(
       { kind: 'decide', partition, table, users, batches, fromOffset, seen: lane.seen, nowWallMs: nowMs() },
       [batches],
@@ -137,7 +163,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     pace.spent(result.workMs);
     const heldMs = pace.heldMs();
     if (heldMs > 0) void sleep(heldMs).then(resumePaused);
-    send(lane, result);
+    send(lane, result, asked);
   }
 
   /**
@@ -159,18 +185,22 @@ async function start(context: ServiceContext): Promise<RunningService> {
       nowWallMs,
       table,
       users: directory,
+      recent: of.recent,
     });
     // On a clock that is faster than real time everything on demand is late, by what the run is to find out.
     if (run.clock.speed === 1 && result.counts.lateMsMax > 0) pace.noteOnDemand(result.counts.lateMsMax);
-    send(lane, result);
+    send(lane, result, directory);
   }
 
-  function send(lane: Lane, { seen, counts, outputs, deadLetters, nextOffset }: AccessResult): void {
+  function send(lane: Lane, result: AccessResult, asked: UserDirectory): void {
+    const { seen, counts, outputs, deadLetters, nextOffset } = result;
+    byUser.add(counts.byUser, asked);
     lane.seen = seen;
     counts.byFact.forEach((count, fact) => {
       byFact[fact] += count;
     });
     duplicates += counts.duplicates;
+    repeated += counts.repeated;
     const sent: Promise<unknown>[] = outputs.map(({ topic, partition, batch, records }) =>
       outbox.send(topic, partition, new Uint8Array(batch), records),
     );
@@ -255,7 +285,10 @@ async function start(context: ServiceContext): Promise<RunningService> {
     }
   }
 
-  measure(partitions, byFact, () => duplicates);
+  exposeAccess(partitions, byFact, byUser, {
+    duplicates: () => duplicates,
+    repeated: () => repeated,
+  });
   await group.start();
   return {
     notReadyBecause: () => (group.isSettled ? undefined : 'its tables are being restored'),
@@ -268,6 +301,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       scheduledShare: pace.share,
       decided: Object.fromEntries(FACTS.map(({ fact }, k) => [fact, byFact[k]]).filter(([, count]) => count !== 0)),
       duplicates,
+      repeated,
       lag: group.lag(),
     }),
     drain: () =>
@@ -305,40 +339,20 @@ function total(of: ReadonlyMap<number, Partition>, count: (one: Partition) => nu
   return [...of.values()].reduce((sum, one) => sum + count(one), 0);
 }
 
-function measure(partitions: ReadonlyMap<number, Partition>, byFact: Float64Array, duplicates: () => number): void {
-  new Gauge({
-    name: 'mdr_access_mpans',
-    help: 'MPANs in the tables',
-    collect() {
-      this.set(total(partitions, ({ mpans }) => mpans));
-    },
-  });
-  new Gauge({
-    name: 'mdr_access_table_bytes',
-    help: 'Memory of the tables',
-    collect() {
-      this.set(total(partitions, ({ bytes }) => bytes));
-    },
-  });
-  new Counter({
-    name: 'mdr_access_decisions_total',
-    help: 'Requests decided, by what decided and the code that it answers with',
-    labelNames: ['fact', 'code'],
-    collect() {
-      this.reset();
-      FACTS.forEach(({ fact, code }, k) => {
-        if (byFact[k] > 0) this.inc({ fact, code }, byFact[k]);
-      });
-    },
-  });
-  new Counter({
-    name: 'mdr_access_duplicates_total',
-    help: 'Replayed requests dropped',
-    collect() {
-      this.reset();
-      this.inc(duplicates());
-    },
-  });
+function exposeAccess(
+  partitions: ReadonlyMap<number, Partition>,
+  byFact: Float64Array,
+  byUser: UserCounts,
+  dropped: { duplicates: () => number; repeated: () => number },
+): void {
+  exposeValue('mdr_access_mpans', () => total(partitions, ({ mpans }) => mpans));
+  exposeValue('mdr_access_table_bytes', () => total(partitions, ({ bytes }) => bytes));
+  expose('mdr_access_decisions_total', () =>
+    FACTS.map(({ fact, code }, k) => ({ labels: { fact, code }, value: byFact[k] })).filter(({ value }) => value > 0),
+  );
+  expose('mdr_access_user_requests_total', () => byUser.samples());
+  exposeValue('mdr_access_duplicates_total', dropped.duplicates);
+  exposeValue('mdr_access_repeated_total', dropped.repeated);
 }
 
 if (MODES[SCHEDULED] !== 'scheduled') throw new Error('topics stand in the order of the modes');

@@ -8,6 +8,9 @@ import { buildRegistrationTable } from '#core/registration.ts';
 import { type DayConvention, dayOf, daysOfWindow } from '#core/settlement-day.ts';
 import { REQUEST_BYTES_MAX } from '#schemas/request-reader.ts';
 import { POSITIONS_A_TENURE } from '#schemas/service-request.ts';
+import { createMpanTable, type MpanTable } from '#services/platform/access/mpan-table.ts';
+import { applyMeteringPoint, applyRegistration } from '#services/platform/access/table-updates.ts';
+import { buildUserDirectory, checkKeyOf } from '#services/platform/access/users.ts';
 import { RECORDS_PER_BATCH_MAX } from '#services/platform/step-output.ts';
 import {
   batchOf,
@@ -19,11 +22,9 @@ import {
   type StreamRecord,
   types,
 } from '#services/platform/test/record-streams.ts';
-import { createMpanTable, type MpanTable } from './mpan-table.ts';
+import { RecentRequestIds } from './recent-request-ids.ts';
 import { type AccessResult, AccessStep, type AccessTask } from './step.ts';
-import { applyMeteringPoint, applyRegistration } from './table-updates.ts';
 import { euiOf, type RandomWorld, randomRequest, randomWorld, TODAY } from './test/random-world.ts';
-import { buildUserDirectory, checkKeyOf } from './users.ts';
 
 const PARTITIONS = 4;
 const PARTITION = 2;
@@ -349,8 +350,9 @@ describe('positions and offsets', () => {
   test('batches are bounded, and in order', () => {
     const { step, task, request } = acceptingWorld(SCHEDULED);
     const records = Array.from({ length: RECORDS_PER_BATCH_MAX + 10 }, () => recordOf(request()));
-    const halves = [records.slice(0, 3000), records.slice(3000)];
-    const { outputs } = step.run({ ...task, batches: [batchOf(halves[0], 0), batchOf(halves[1], 3000)] });
+    const half = RECORDS_PER_BATCH_MAX / 2;
+    const halves = [records.slice(0, half), records.slice(half)];
+    const { outputs } = step.run({ ...task, batches: [batchOf(halves[0], 0), batchOf(halves[1], half)] });
     expect(outputs.map((output) => output.records)).toEqual([RECORDS_PER_BATCH_MAX, 10]);
     const values = recordsOf(outputs)[`device-requests.scheduled/${PARTITION}`].map(({ value }) => value);
     const offsets = values.map(
@@ -410,10 +412,12 @@ describe('markers and releases', () => {
     expect(decodedRequests(result).every(({ request }) => request.receivedMs === 5)).toBe(true);
   });
 
-  test('a release goes to the partition of its User, known or not, without a decision', () => {
+  test('a release or a deletion goes to the partition of its User, known or not, without a decision', () => {
     const { step, task, request } = acceptingWorld(ON_DEMAND);
     const users = [euiOf(0), euiOf(99)];
-    const records = users.map((originator) => recordOf(request({ kind: 'RELEASE', originator, srv: 'UNKNOWN' })));
+    const records = users.map((originator, k) =>
+      recordOf(request({ kind: ['RELEASE', 'DELETE'][k], originator, srv: 'UNKNOWN' })),
+    );
     const result = step.run({ ...task, batches: [batchOf(records, 0)] });
     expect(result.counts).toMatchObject({ releases: 2 });
     expect(result.counts.byFact.every((count) => count === 0)).toBe(true);
@@ -423,6 +427,21 @@ describe('markers and releases', () => {
       expect(sent.map((one) => one.key)).toContain(key);
     }
     expect(decodedRequests(result).map(({ generation }) => generation)).toEqual(['SMETS2', 'SMETS2']);
+  });
+
+  test('a request that two gateways have accepted is decided once; of Users and schedulers each is', () => {
+    const { step, task, request } = acceptingWorld(ON_DEMAND);
+    const of = (source: number, position: number, counter = 1) => recordOf(request({ source, position, counter }));
+    const first = [of(2, 1), of(3, 1), of(2, 2, 2), of(1, 1), of(1, 2)];
+    const recent = new RecentRequestIds();
+    const result = step.run({ ...task, batches: [batchOf(first, 0)], recent });
+    expect(result.counts).toMatchObject({ repeated: 1, duplicates: 0 });
+    expect(decodedRequests(result).map(({ sourceOffset }) => sourceOffset)).toEqual([0, 2, 3, 4]);
+    // Its position counts as taken: what comes again at it is a replay.
+    const behind = { batches: [batchOf([of(3, 1), of(3, 2, 3), of(4, 1, 3)], 5)], fromOffset: 5, seen: result.seen };
+    const next = step.run({ ...task, ...behind, recent });
+    expect(next.counts).toMatchObject({ repeated: 1, duplicates: 1 });
+    expect(decodedRequests(next).map(({ sourceOffset }) => sourceOffset)).toEqual([6]);
   });
 
   test('all 64 bits of a counter are carried on and answered', () => {
@@ -460,7 +479,7 @@ describe('what cannot be used is set aside, and the rest goes on', () => {
     ['another schema', 'WRONG_SCHEMA', value(avro, 12)],
     ['a value cut off', 'UNDECODABLE', value(avro.subarray(0, -1))],
     ['bytes behind it', 'UNDECODABLE', value(Buffer.concat([avro, Buffer.from([0])]))],
-    ['a symbol that is none', 'UNDECODABLE', value(Buffer.concat([Buffer.from([6]), avro.subarray(1)]))],
+    ['a symbol that is none', 'UNDECODABLE', value(Buffer.concat([Buffer.from([8]), avro.subarray(1)]))],
     ['a value that is too long', 'OVERSIZED', value(Buffer.alloc(REQUEST_BYTES_MAX))],
     ['an MPAN of 12 digits', 'IMPOSSIBLE_VALUE', recordOf(request({ mpan: 999_999_999_999 }))],
     ['a source below 0', 'IMPOSSIBLE_VALUE', recordOf(request({ source: -1 }))],

@@ -1,21 +1,22 @@
 import { FACT, FACTS, type Fact } from '#core/access-control.ts';
-import { type Matrix, MODES } from '#core/matrix.ts';
+import { type Matrix, MODES, SRVS } from '#core/matrix.ts';
 import { partitionOfKey, partitionOfMpan } from '#core/partition.ts';
 import type { DayConvention } from '#core/settlement-day.ts';
 import { ANSWER_BYTES_MAX, type Answer, writeAnswer } from '#schemas/answer-writer.ts';
 import { MalformedBinary } from '#schemas/avro-binary.ts';
 import { writeDeviceRequest } from '#schemas/device-request.ts';
 import { DEVICE_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, RequestReader, SOURCES_MAX } from '#schemas/request-reader.ts';
-import { REQUEST_KIND, UNKNOWN_GENERATION } from '#schemas/service-request.ts';
+import { REQUEST_KIND, SOURCE, UNKNOWN_GENERATION } from '#schemas/service-request.ts';
 import { codeIndex, RESPONSE_SOURCE } from '#schemas/service-response.ts';
 import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import { Decision } from '#services/platform/access/decision.ts';
+import type { MpanTable } from '#services/platform/access/mpan-table.ts';
+import { CHECK_KEY_BYTES, checkKeyOf, type UserDirectory } from '#services/platform/access/users.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
 import { type FinishedBatch, type Lane, StepOutput } from '#services/platform/step-output.ts';
-import { Decision } from './decision.ts';
-import type { MpanTable } from './mpan-table.ts';
-import { CHECK_KEY_BYTES, checkKeyOf, type UserDirectory } from './users.ts';
+import type { RecentRequestIds } from './recent-request-ids.ts';
 
 export type AccessStepSettings = {
   matrix: Matrix;
@@ -39,6 +40,8 @@ export type AccessTask = {
   nowWallMs: number;
   table: MpanTable;
   users: UserDirectory;
+  /** Of the lane on demand, which gateways write: what they have accepted there lately. */
+  recent?: RecentRequestIds;
 };
 
 export type AccessResult = {
@@ -54,7 +57,11 @@ export type AccessResult = {
 export type AccessCounts = {
   /** Requests decided, by number of core FACT. */
   byFact: number[];
+  /** The same by number of the User, accepted and refused: 2 slots each, those of unknown Users last. */
+  byUser: Float64Array;
   duplicates: number;
+  /** The same request, accepted by another gateway too. */
+  repeated: number;
   markers: number;
   releases: number;
   /** The longest that a request has been on its way here, wall ms; 0 where there is none. */
@@ -86,6 +93,8 @@ export class AccessStep {
   readonly #walk = new BatchWalk('access-control');
   readonly #reader = new RequestReader();
   readonly #seen = new Float64Array(SOURCES_MAX);
+  /** By symbol of Srv: 1 where the DCC is the target of the RequestID. */
+  readonly #isForDcc = new Uint8Array(SRVS.length + 1);
   /** Where to send what goes to the anomaly check, by partition. */
   readonly #checkLanes: Lane[];
   // Of the task under way.
@@ -95,11 +104,14 @@ export class AccessStep {
   #responseLane!: Lane;
   #sources = 0;
   #timestampMs = 0;
-  #counts = newCounts();
+  #counts = newCounts(0);
 
   constructor(settings: AccessStepSettings) {
     const { schemaIds, partitions } = settings;
     this.#settings = settings;
+    settings.matrix.services.forEach(({ target }, srv) => {
+      this.#isForDcc[settings.matrix.srv[srv]] = target === 'dcc' ? 1 : 0;
+    });
     this.#checkLanes = Array.from({ length: partitions }, (_, partition) =>
       this.#output.lane('anomaly-checks', partition, schemaIds.deviceRequest),
     );
@@ -134,7 +146,7 @@ export class AccessStep {
     this.#seen.set(seen);
     this.#sources = seen.length;
     this.#timestampMs = Math.floor(task.nowWallMs);
-    this.#counts = newCounts();
+    this.#counts = newCounts(users.checkPartition.length);
     this.#scheduledLane = this.#output.lane('device-requests.scheduled', partition, schemaIds.deviceRequest);
     this.#responseLane = this.#output.lane('service-responses', partition, schemaIds.serviceResponse);
   }
@@ -152,13 +164,13 @@ export class AccessStep {
     const impossibility = reader.impossibility();
     if (impossibility !== undefined) walk.setAside('IMPOSSIBLE_VALUE', impossibility);
     else if (reader.kind === REQUEST_KIND.marker) this.#takeMarker(walk);
-    else if (this.#belongsHere(walk) && !this.#isDuplicate()) this.#decide(walk);
+    else if (this.#belongsHere(walk) && !this.#isDuplicate() && !this.#isRepeated(walk)) this.#decide(walk);
   }
 
   #decide(walk: BatchWalk): void {
     const decision = this.#decision;
     const reader = this.#reader;
-    if (reader.kind === REQUEST_KIND.release) {
+    if (reader.kind !== REQUEST_KIND.request) {
       this.#counts.releases++;
       decision.findDevice(reader);
       this.#sendToCheck(walk, -1);
@@ -168,6 +180,9 @@ export class AccessStep {
     const lateMs = this.#task.nowWallMs - reader.dueWallMs;
     if (lateMs > this.#counts.lateMsMax) this.#counts.lateMsMax = lateMs;
     this.#counts.byFact[fact]++;
+    const { byUser } = this.#counts;
+    const userAt = decision.user < 0 ? byUser.length - 2 : 2 * decision.user;
+    byUser[userAt + (fact === FACT.accepted ? 0 : 1)]++;
     if (fact !== FACT.accepted) this.#refuse(walk, fact);
     else if (this.#task.mode === SCHEDULED) this.#forwardWithKey(walk, this.#scheduledLane, decision.generation);
     else this.#sendToCheck(walk, decision.user);
@@ -184,8 +199,11 @@ export class AccessStep {
       return walk.setAside('IMPOSSIBLE_VALUE', `mpan is ${mpan}, expected the 13 digits of the key`);
     if (mode !== this.#task.mode)
       return walk.setAside('IMPOSSIBLE_VALUE', `mode is ${MODES[mode]}, expected that of the topic`);
-    if (kind === REQUEST_KIND.release && mode === SCHEDULED)
-      return walk.setAside('IMPOSSIBLE_VALUE', 'kind is RELEASE, expected requests and markers in the scheduled lane');
+    if (kind !== REQUEST_KIND.request && mode === SCHEDULED)
+      return walk.setAside(
+        'IMPOSSIBLE_VALUE',
+        'kind is RELEASE or DELETE, expected requests and markers in the scheduled lane',
+      );
     return true;
   }
 
@@ -197,6 +215,18 @@ export class AccessStep {
     }
     this.#see(source, position);
     return false;
+  }
+
+  // Two gateways were given one request: it is run once, and the one answer is that to both.
+  #isRepeated(walk: BatchWalk): boolean {
+    const { recent } = this.#task;
+    const { kind, source, buffer, originatorAt, requestIdEnd, srv, dueWallMs } = this.#reader;
+    if (recent === undefined || kind !== REQUEST_KIND.request || source < SOURCE.gateway) return false;
+    const { offset } = walk.cursor;
+    if (!recent.isRepeat(buffer, originatorAt, requestIdEnd, this.#isForDcc[srv] === 1, offset, dueWallMs))
+      return false;
+    this.#counts.repeated++;
+    return true;
   }
 
   #see(source: number, position: number): void {
@@ -287,8 +317,16 @@ const answer: Answer = {
   sentWallMs: 0.5,
 };
 
-function newCounts(): AccessCounts {
-  return { byFact: new Array(FACTS.length).fill(0), duplicates: 0, markers: 0, releases: 0, lateMsMax: 0 };
+function newCounts(users: number): AccessCounts {
+  return {
+    byFact: new Array(FACTS.length).fill(0),
+    byUser: new Float64Array(2 * (users + 1)),
+    duplicates: 0,
+    repeated: 0,
+    markers: 0,
+    releases: 0,
+    lateMsMax: 0,
+  };
 }
 
 const MPAN_DIGITS = 13;

@@ -1,16 +1,15 @@
 import { type MatrixFile, matrixFrom } from '#core/matrix.ts';
 import type { DayConvention } from '#core/settlement-day.ts';
 import { SCHEDULED } from '#core/trt-row.ts';
-import { WIRE_HEADER_BYTES } from '#schemas/wire.ts';
+import { MpanTable, type MpanTableHandle } from '#services/platform/access/mpan-table.ts';
+import { applyTableBatches } from '#services/platform/access/table-batches.ts';
+import { buildUserDirectory, type UserDirectory, type UserRecord } from '#services/platform/access/users.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
 import { nowMs } from '#services/platform/clock.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import type { SchemaIds } from '#services/platform/kafka/registry.ts';
 import { belowOthers, moved, workerDataOf } from '#services/platform/worker-data.ts';
-import { MpanTable, type MpanTableHandle } from './mpan-table.ts';
 import { type AccessResult, AccessStep, stepSettings } from './step.ts';
-import { applyMeteringPoint, applyRegistration } from './table-updates.ts';
-import { buildUserDirectory, type UserDirectory, type UserRecord } from './users.ts';
 
 export type WorkerData = {
   matrix: MatrixFile;
@@ -44,7 +43,6 @@ export type TaskResult =
   | { kind: 'table'; table: MpanTableHandle; mpans: number; bytes: number; deadLetters: DeadLetter[] }
   | ({ kind: 'decide'; workMs: number } & AccessResult);
 
-const VALUE_BYTES_MAX = 256 * 1024;
 const data = workerDataOf<WorkerData>();
 const step = new AccessStep(stepSettings({ ...data, matrix: matrixFrom(data.matrix) }));
 const walk = new BatchWalk('access-control');
@@ -61,25 +59,8 @@ export default function work(task: Task): TaskResult {
 
 function applyUpdates({ partition, topic, table: handle, batches }: Extract<Task, { kind: 'table' }>): TaskResult {
   const table = new MpanTable(handle);
-  const schemaId = data.schemaIds[topic];
   walk.begin({ topic, partition, batches: [new Uint8Array(batches)], fromOffset: 0 });
-  while (walk.next()) {
-    const { buffer, keyAt, keyLength, valueAt, valueLength } = walk.cursor;
-    const mpan = keyLength === 13 ? Number(buffer.toString('latin1', keyAt, keyAt + 13)) : Number.NaN;
-    if (!(mpan >= 1e12)) {
-      walk.setAside('IMPOSSIBLE_VALUE', 'the key is expected to be the 13 digits of an MPAN');
-      continue;
-    }
-    if (valueLength < 0) {
-      if (topic === 'registrations') table.removeRegistration(mpan);
-      else table.removeDevice(mpan);
-      continue;
-    }
-    if (!walk.hasValue(schemaId, VALUE_BYTES_MAX)) continue;
-    const apply = topic === 'registrations' ? applyRegistration : applyMeteringPoint;
-    const refusal = apply(table, mpan, buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength);
-    if (refusal !== undefined) walk.setAside(refusal.reason, refusal.detail);
-  }
+  applyTableBatches(walk, table, topic, data.schemaIds[topic]);
   const { handle: grown, registrations } = table;
   const bytes = grown.records.byteLength + grown.overflow.byteLength;
   return { kind: 'table', table: grown, mpans: registrations, bytes, deadLetters: walk.deadLetters };

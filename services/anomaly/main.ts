@@ -1,9 +1,9 @@
-import { Counter, Gauge } from 'prom-client';
 import type { TopicName } from '#schemas/topics.ts';
 import { nowMs } from '#services/platform/clock.ts';
 import { joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed } from '#services/platform/kafka/intake.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
+import { expose, exposeValue } from '#services/platform/metrics/exposition.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
 import { followUsers } from '#services/platform/user-feed.ts';
@@ -32,7 +32,15 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const run = await awaitRun(context);
   const partitions = new Map<number, Partition>();
   const paused = new Set<number>();
-  const counts: AnomalyCounts = { forwarded: 0, answered: 0, held: 0, released: 0, duplicates: 0, markers: 0 };
+  const counts: AnomalyCounts = {
+    forwarded: 0,
+    answered: 0,
+    held: 0,
+    released: 0,
+    deleted: 0,
+    duplicates: 0,
+    markers: 0,
+  };
   const step = new AnomalyStep({
     matrix: run.matrix,
     partitions: settings.partitions,
@@ -91,22 +99,10 @@ async function start(context: ServiceContext): Promise<RunningService> {
       })),
   });
 
-  new Gauge({
-    name: 'mdr_quarantine_held_requests',
-    help: 'Requests held as anomalies',
-    collect() {
-      this.set(held(partitions));
-    },
-  });
-  new Counter({
-    name: 'mdr_anomaly_requests_total',
-    help: 'On-demand requests, by what became of them',
-    labelNames: ['outcome'],
-    collect() {
-      this.reset();
-      for (const [outcome, count] of Object.entries(counts)) this.inc({ outcome }, count);
-    },
-  });
+  exposeValue('mdr_quarantine_held_requests', () => held(partitions));
+  expose('mdr_anomaly_requests_total', () =>
+    Object.entries(counts).map(([outcome, value]) => ({ labels: { outcome }, value })),
+  );
   await group.start();
   return {
     notReadyBecause: () => (group.isSettled ? undefined : 'its counts are being restored'),

@@ -82,7 +82,7 @@ export class AnomalyPartition {
 
   /**
    * Holds the request counted last. A restart comes to the same verdict if it counts from where the count began; and
-   * behind another of the same id it must know that one, or else it would take the first's release for the second's.
+   * behind another of the same id it must know that one, or else it would take what is said to the first for the second.
    */
   hold(requestId: string, request: HeldRequest): void {
     const same = this.#held.get(requestId);
@@ -93,7 +93,7 @@ export class AnomalyPartition {
   }
 
   /** The request of this id that has been held longest, which is held no longer. */
-  release(requestId: string): HeldRequest | undefined {
+  settle(requestId: string): HeldRequest | undefined {
     const same = this.#held.get(requestId);
     const first = same?.shift();
     if (same?.length === 0) this.#held.delete(requestId);

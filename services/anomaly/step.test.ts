@@ -113,7 +113,7 @@ class Model {
     if (sourceOffset <= this.seen[sourcePartition]) return;
     this.seen[sourcePartition] = sourceOffset;
     if (request.kind === 'MARKER') this.#mark(value, offset);
-    else if (request.kind === 'RELEASE') this.#release(value, offset);
+    else if (request.kind !== 'REQUEST') this.#settle(value, offset);
     else this.#check(value, offset);
   }
 
@@ -137,7 +137,7 @@ class Model {
     } else this.#goOn(value, 0, offset, request.dueWallMs as number);
   }
 
-  #release({ request }: DeviceRequest, offset: number): void {
+  #settle({ request }: DeviceRequest, offset: number): void {
     const at = this.held.findIndex(({ value }) => idOf(value) === idOf({ request } as DeviceRequest));
     if (at < 0) {
       this.deadOffsets.push(offset);
@@ -145,8 +145,9 @@ class Model {
     }
     const [{ value }] = this.held.splice(at, 1);
     const quarantinedMs = Math.max(0, (request.receivedMs as number) - (value.request.receivedMs as number));
-    this.#event('RELEASED', value, request.receivedMs as number, quarantinedMs, offset);
-    this.#goOn(value, quarantinedMs, offset, request.dueWallMs as number);
+    const isRelease = request.kind === 'RELEASE';
+    this.#event(isRelease ? 'RELEASED' : 'DELETED', value, request.receivedMs as number, quarantinedMs, offset);
+    if (isRelease) this.#goOn(value, quarantinedMs, offset, request.dueWallMs as number);
   }
 
   #goOn(value: DeviceRequest, quarantinedMs: number, offset: number, dueWallMs: number): void {
@@ -227,7 +228,10 @@ function randomRecords(draw: Draw, length: number): DeviceRequest[] {
       return deviceRequest(marker, { ...place, generation: 'UNKNOWN' });
     }
     if (draw.chance(0.15) && heldOnce.length > 0)
-      return deviceRequest({ ...draw.oneOf(heldOnce), kind: 'RELEASE', receivedMs, dueWallMs: 5003 }, place);
+      return deviceRequest(
+        { ...draw.oneOf(heldOnce), kind: draw.oneOf(['RELEASE', 'DELETE']), receivedMs, dueWallMs: 5003 },
+        place,
+      );
     const request = {
       originator: draw.oneOf(USERS),
       mpan: draw.oneOf(MPANS),
@@ -241,7 +245,7 @@ function randomRecords(draw: Draw, length: number): DeviceRequest[] {
   });
 }
 
-describe('counted, held, released, answered and marked as the rules say', () => {
+describe('counted, held, released, deleted, answered and marked as the rules say', () => {
   test('on random streams, in tasks of any size, and after a restart at any of them', () => {
     for (let seed = 1; seed <= 25; seed++) {
       const draw = drawsOf(seed);
@@ -382,6 +386,7 @@ describe('what cannot be used is set aside', () => {
     ['no key', 'IMPOSSIBLE_VALUE', { ...good, key: null }],
     ['a User of another partition', 'WRONG_PARTITION', recordOf(deviceRequest({ originator: stranger }))],
     ['a release of what is not held', 'IMPOSSIBLE_VALUE', recordOf(deviceRequest({ kind: 'RELEASE' }))],
+    ['a deletion of what is not held', 'IMPOSSIBLE_VALUE', recordOf(deviceRequest({ kind: 'DELETE' }))],
   ])('%s: %s', (_, reason, record) => {
     const behind = recordOf(deviceRequest({ counter: 2 }, { sourceOffset: 71 }));
     const batches = [batchOf([record, behind], 40)];

@@ -5,7 +5,7 @@ import { ANSWER_BYTES_MAX, type Answer, writeAnswer } from '#schemas/answer-writ
 import { LONG_BYTES_MAX, MalformedBinary, writeLong } from '#schemas/avro-binary.ts';
 import { writeDeviceRequest } from '#schemas/device-request.ts';
 import { DEVICE_REQUEST_BYTES_MAX, RequestReader } from '#schemas/request-reader.ts';
-import { REQUEST_KIND, UNKNOWN_GENERATION } from '#schemas/service-request.ts';
+import { QUARANTINE_KIND, REQUEST_KIND, UNKNOWN_GENERATION } from '#schemas/service-request.ts';
 import { codeIndex, RESPONSE_SOURCE } from '#schemas/service-response.ts';
 import { MPAN_KEY_BYTES, WIRE_HEADER_BYTES, writeMpanKey } from '#schemas/wire.ts';
 import { BatchWalk } from '#services/platform/batch-walk.ts';
@@ -40,6 +40,7 @@ export type AnomalyCounts = {
   answered: number;
   held: number;
   released: number;
+  deleted: number;
   duplicates: number;
   markers: number;
 };
@@ -114,7 +115,7 @@ export class AnomalyStep {
     }
     state.seen[sourcePartition] = sourceOffset;
     if (kind === REQUEST_KIND.marker) this.#mark(state);
-    else if (kind === REQUEST_KIND.release) this.#release(state);
+    else if (kind !== REQUEST_KIND.request) this.#settle(state);
     else this.#check(state);
   }
 
@@ -175,19 +176,30 @@ export class AnomalyStep {
     this.#sendRequest(state, mpan, buffer, requestAt, requestEnd, generation, requestOffset, 0);
   }
 
-  #release(state: AnomalyPartition): void {
-    const reader = this.#reader;
-    const { buffer, originatorAt, requestIdEnd, receivedMs, dueWallMs } = reader;
-    const held = state.release(buffer.toString('latin1', originatorAt, requestIdEnd));
+  // What was held goes on or is dropped: nothing of it is kept here, so neither can come a second time.
+  #settle(state: AnomalyPartition): void {
+    const { buffer, originatorAt, requestIdEnd, receivedMs, kind } = this.#reader;
+    const isRelease = kind === REQUEST_KIND.release;
+    const held = state.settle(buffer.toString('latin1', originatorAt, requestIdEnd));
     if (held === undefined) {
       const id = buffer.toString('hex', originatorAt, requestIdEnd);
-      this.#walk.setAside('IMPOSSIBLE_VALUE', `kind is RELEASE, and no request of RequestID ${id} is held`);
+      const said = isRelease ? 'RELEASE' : 'DELETE';
+      this.#walk.setAside('IMPOSSIBLE_VALUE', `kind is ${said}, and no request of RequestID ${id} is held`);
       return;
     }
-    const { request, mpan, generation, requestOffset } = held;
+    const { request } = held;
     const quarantinedMs = Math.max(0, receivedMs - held.receivedMs);
+    const event = isRelease ? QUARANTINE_KIND.released : QUARANTINE_KIND.deleted;
+    this.#sendEvent(state, event, receivedMs, request, 0, request.length, held, quarantinedMs);
+    if (isRelease) this.#release(state, held, quarantinedMs);
+    else this.#counts.deleted++;
+  }
+
+  #release(state: AnomalyPartition, held: HeldRequest, quarantinedMs: number): void {
+    const reader = this.#reader;
+    const { dueWallMs } = reader;
+    const { request, mpan, generation, requestOffset } = held;
     this.#counts.released++;
-    this.#sendEvent(state, QUARANTINE_KIND.released, receivedMs, request, 0, request.length, held, quarantinedMs);
     reader.readServiceRequest(request, 0, request.length);
     if (this.#isForDcc[reader.srv] === 1) {
       this.#answer(reader, mpan, generation, requestOffset, quarantinedMs, dueWallMs);
@@ -316,12 +328,10 @@ export class AnomalyStep {
 
 const ON_DEMAND = MODES.indexOf('on-demand');
 const SUCCESS = codeIndex('I0');
-/** Values of `kind` in the order of the schema's symbols. */
-const QUARANTINE_KIND = { held: 0, released: 1 } as const;
 /** Of a device request that came as long as it may, with the numbers behind the request written anew. */
 const REWRITTEN_BYTES_MAX = DEVICE_REQUEST_BYTES_MAX + 5 * LONG_BYTES_MAX;
 const EVENT_BYTES_MAX = REWRITTEN_BYTES_MAX + LONG_BYTES_MAX + 1;
 
 function newCounts(): AnomalyCounts {
-  return { forwarded: 0, answered: 0, held: 0, released: 0, duplicates: 0, markers: 0 };
+  return { forwarded: 0, answered: 0, held: 0, released: 0, deleted: 0, duplicates: 0, markers: 0 };
 }

@@ -19,6 +19,11 @@ export const ASSUMED_CODES = {
     default: 'E050102',
     says: '5.1 describes a schedule with no execution to come.',
   },
+  duplicateRequest: {
+    pattern: '^E\\d{1,3}$',
+    default: 'E49',
+    says: 'A request of this RequestID was accepted before; this one is not run.',
+  },
   quarantineAlert: {
     pattern: '^(AD1|N\\d{1,3})$',
     default: 'N36',

@@ -145,9 +145,9 @@ const SCHEDULE = closed(
   'A schedule that stands already.',
 );
 
-/** `mdr ask` answers requests: it tells nobody of schedules removed. */
-export type WorldCode = Exclude<AssumedCode, 'scheduleRemovalAlert'>;
-const { scheduleRemovalAlert: _, ...WORLD_CODES } = ASSUMED_CODES;
+/** `mdr ask` answers single requests: it tells nobody of schedules removed, and may be asked the same again. */
+export type WorldCode = Exclude<AssumedCode, 'scheduleRemovalAlert' | 'duplicateRequest'>;
+const { scheduleRemovalAlert: _, duplicateRequest: __, ...WORLD_CODES } = ASSUMED_CODES;
 const codes = Object.fromEntries(
   Object.entries(WORLD_CODES).map(([name, { pattern, default: value, says }]) => [
     name,

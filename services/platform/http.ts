@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Registry, register } from 'prom-client';
 import { MdrError } from '#core/errors.ts';
+import { exposition } from './metrics/exposition.ts';
 
 export type Health = {
   /** False: the process is beyond help and should be started anew. */
@@ -29,7 +29,6 @@ export async function serveHealth(
   health: Health,
   host: string,
   port: number,
-  metrics: Registry = register,
 ): Promise<{ server: Server; port: number; close(): Promise<void> }> {
   const server = createServer(
     { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: REQUEST_BYTES_MAX },
@@ -58,8 +57,8 @@ export async function serveHealth(
         case '/status':
           return answer(200, `${JSON.stringify(health.status())}\n`, 'application/json');
         case '/metrics':
-          metrics.metrics().then(
-            (text) => answer(200, text, metrics.contentType),
+          exposition(request.headers.accept).then(
+            ({ text, contentType }) => answer(200, text, contentType),
             (error: Error) => answer(500, `${error.message}\n`),
           );
           return;

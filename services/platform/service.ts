@@ -1,5 +1,4 @@
 import type { Admin, Kafka } from 'kafkajs';
-import { collectDefaultMetrics, register } from 'prom-client';
 import { ERRORS, MdrError } from '#core/errors.ts';
 import { sleep } from './clock.ts';
 import { type Routes, serveHealth } from './http.ts';
@@ -11,7 +10,9 @@ import { registerSchemas, type SchemaIds } from './kafka/registry.ts';
 import { assertSeam } from './kafka/seam.ts';
 import { ensureTopics } from './kafka/topics.ts';
 import { createLog, type Log } from './log.ts';
+import { exposePlatform, noteDeadLetters } from './metrics/platform-metrics.ts';
 import { readSettings, type ServiceSettings, type Setting } from './settings.ts';
+import { version } from './version.ts';
 
 /** What the platform gives a service to work with. */
 export type ServiceContext = {
@@ -65,15 +66,19 @@ export async function runService(service: Service, argv: string[], environment: 
   };
   process.on('unhandledRejection', (reason) => fail(reason instanceof Error ? reason : new Error(String(reason))));
   process.on('uncaughtException', fail);
-  collectDefaultMetrics();
-  register.setDefaultLabels({ service: service.name });
-
+  const connections = new Connections();
   let context: ServiceContext | undefined;
   let running: RunningService | undefined;
   const notReadyBecause = () => {
     if (running !== undefined) return running.notReadyBecause();
     return context?.waitsFor === undefined ? 'it starts' : `it waits for ${context.waitsFor}`;
   };
+  exposePlatform({
+    component: service.name,
+    version: version(),
+    isReady: () => notReadyBecause() === undefined,
+    outbox: () => connections.outbox,
+  });
   const health = await serveHealth(
     {
       isLive: () => !hasFailed,
@@ -93,7 +98,6 @@ export async function runService(service: Service, argv: string[], environment: 
     settings.port,
   );
   log.info({ host: settings.host, port: health.port }, 'listening');
-  const connections = new Connections();
   let isStopping = false;
   const stop = async (signal: string) => {
     if (isStopping) return;
@@ -134,6 +138,10 @@ export class Connections {
   #producers: RawProducer[] = [];
   #outbox: Outbox | undefined;
 
+  get outbox(): Outbox | undefined {
+    return this.#outbox;
+  }
+
   async open(name: string, settings: ServiceSettings, log: Log, fail: (error: Error) => void): Promise<ServiceContext> {
     const { brokers, prefix, partitions, security } = settings;
     const kafka = createKafka(brokers, name, log, security.kafka);
@@ -147,6 +155,7 @@ export class Connections {
     this.#outbox = outbox;
     const setAside = async (letters: readonly DeadLetter[]) => {
       if (letters.length === 0) return;
+      noteDeadLetters(letters);
       const { batch, records } = encodeDeadLetters(letters, schemaIds['dead-letters']);
       log.warn({ records, first: letters[0].detail, topic: letters[0].topic }, 'records set aside in dead-letters');
       await outbox.send('dead-letters', letters[0].partition % partitions, batch, records);

@@ -5,8 +5,11 @@ import { BatchBuilder } from './kafka/record-batch.ts';
 /** A batch as it is to be sent, in memory of its own. Batches of one partition of a topic keep the list's order. */
 export type FinishedBatch = { topic: TopicName; partition: number; batch: ArrayBuffer; records: number };
 
-/** A batch of so many records is a task's worth of work for whoever reads it. */
-export const RECORDS_PER_BATCH_MAX = 5_000;
+/**
+ * A batch is what its reader takes in one go, whatever less it asks the broker for, and what is urgent waits behind it:
+ * so many requests are some milliseconds of the fleet.
+ */
+export const RECORDS_PER_BATCH_MAX = 2_000;
 /** Well below what the broker takes; a batch of requests reaches the number of records before. */
 export const BYTES_PER_BATCH_MAX = 786_432;
 

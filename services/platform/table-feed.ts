@@ -1,6 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import type { TopicName } from '#schemas/topics.ts';
 import { endOffsets, readPartitions } from './kafka/partition-reader.ts';
+import { noteTable, TABLES, type TableProgress } from './table-progress.ts';
 
 /** Batches of a compacted topic's partition that belong together: as many as came at once, oldest first. */
 export type TableUpdate = { topic: TopicName; partition: number; batches: Buffer[] };
@@ -31,6 +32,12 @@ export async function feedTables(
 ): Promise<TableFeed> {
   const ends = await Promise.all(topics.map(async (topic) => (await endOffsets(kafka, prefix + topic))[partition]));
   const left = new Set(topics.filter((_, k) => ends[k] > 0));
+  const progress = topics.map((topic, k): TableProgress => {
+    const one = { topic, restoreRecords: ends[k], restoredRecords: 0, lagRecords: ends[k] };
+    TABLES.add(one);
+    return one;
+  });
+  const applied = topics.map(() => 0);
   let resolveRestored: () => void = () => {};
   const restored = new Promise<void>((resolve) => {
     resolveRestored = resolve;
@@ -61,7 +68,9 @@ export async function feedTables(
     },
     async onAnswerEnd(reached) {
       for (const topic of topics) await flush(topic);
-      for (const [k, { nextOffset }] of reached.entries()) {
+      for (const [k, { nextOffset, endOffset }] of reached.entries()) {
+        noteTable(progress[k], nextOffset - applied[k], Math.max(0, endOffset - nextOffset));
+        applied[k] = nextOffset;
         if (nextOffset >= ends[k] && left.delete(topics[k]) && left.size === 0) resolveRestored();
       }
     },
@@ -69,6 +78,9 @@ export async function feedTables(
   reading.done.catch(fail);
   return {
     restored,
-    stop: reading.stop,
+    async stop() {
+      for (const one of progress) TABLES.delete(one);
+      await reading.stop();
+    },
   };
 }

@@ -7,6 +7,7 @@ import { endOffsets, readPartitions } from './kafka/partition-reader.ts';
 import { registeredSchema } from './kafka/registry.ts';
 import type { ServiceContext } from './service.ts';
 import type { ServiceSettings } from './settings.ts';
+import { noteTable, TABLES, type TableProgress } from './table-progress.ts';
 
 const USER = avsc.Type.forSchema(JSON.parse(readFileSync(new URL('../../schemas/user.avsc', import.meta.url), 'utf8')));
 /** A User with every SRV's threshold and a hundred assessments takes some kilobytes. */
@@ -48,6 +49,10 @@ export async function followUsers<T>(
   const ends = await endOffsets(kafka, topic);
   const left = new Set(ends.flatMap((end, partition) => (end > 0 ? [partition] : [])));
   const users = new Map<string, T>();
+  const restoreRecords = ends.reduce((sum, end) => sum + end, 0);
+  const progress: TableProgress = { topic: 'users', restoreRecords, restoredRecords: 0, lagRecords: restoreRecords };
+  TABLES.add(progress);
+  let applied = 0;
   const walk = new BatchWalk(name);
   /** By schema id: what reads its values as today's. The topic is compacted, so old ones stay for ever. */
   const resolvers = new Map<number, Resolver>([[schemaIds.users, USER.createResolver(USER)]]);
@@ -78,11 +83,21 @@ export async function followUsers<T>(
         if (nextOffset >= ends[range.partition] && left.delete(range.partition)) hasChanged = true;
       }
       publish();
+      const records = reached.reduce((sum, { nextOffset }) => sum + nextOffset, 0) - applied;
+      const behind = reached.reduce((sum, { nextOffset, endOffset }) => sum + Math.max(0, endOffset - nextOffset), 0);
+      noteTable(progress, records, behind);
+      applied += records;
     },
   });
   reading.done.catch(fail);
   publish();
-  return { restored, stop: reading.stop };
+  return {
+    restored,
+    async stop() {
+      TABLES.delete(progress);
+      await reading.stop();
+    },
+  };
 }
 
 type Resolver = ReturnType<typeof USER.createResolver>;

@@ -243,6 +243,17 @@ describe('a change of an MPAN', () => {
   });
 });
 
+describe('a registration that a former owner writes', () => {
+  const written = (...changes: PlainChange[]) => new Owner().decide(changes.map(recordOf)).log;
+
+  test('twice, once as decided and once behind another, stands behind the older one that is on its way here', () => {
+    const older = change(11, mdr('AGNA', day));
+    const later = written(older, change(13, mdr('AGNB', day + 3))).slice(-1);
+    const owner = new Owner().decide([recordOf(older)]).follow([...later, ...later]);
+    expect(lastOf([...later, ...later, ...owner.log])).toEqual(lastOf(later));
+  });
+});
+
 describe('what is no change', () => {
   const valid = recordOf(change(1, mdr('AGNA', day)));
   const raw = (value: object) =>

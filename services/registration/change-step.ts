@@ -125,7 +125,8 @@ export class ChangeStep {
         const known = at < 0 ? -1 : table.sequence(at);
         if (this.#sequence >= known) table.store(this.#mpan, this.#sequence, this.#change);
         if (this.#sequence < known || (isRestored && this.#sequence > known)) behind.add(this.#mpan);
-        else if (behind.size > 0) behind.delete(this.#mpan);
+        // Once restored, the last record seen is not the last there will be: an older one may be on its way from here.
+        else if (!isRestored && behind.size > 0) behind.delete(this.#mpan);
       }
     }
     if (!isRestored) return { registrations: [], late: [...behind], deadLetters: walk.deadLetters };

@@ -1,8 +1,8 @@
-import { Counter } from 'prom-client';
 import { HASH_CLASSES } from '#fleet-sim/meter.ts';
 import type { World } from '#fleet-sim/world.ts';
 import { nowMs } from '#services/platform/clock.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
+import { exposeValue } from '#services/platform/metrics/exposition.ts';
 import type { Pool } from '#services/platform/pool.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 import { encodeUsers, fleetUsers } from './user-records.ts';
@@ -26,10 +26,8 @@ export function createFleetFill(
 ): FleetFill {
   let meteringPoints = 0;
   let schedules = 0;
-  measure({
-    mdr_metering_points_loaded_total: () => meteringPoints,
-    mdr_schedules_loaded_total: () => schedules,
-  });
+  exposeValue('mdr_metering_points_loaded_total', () => meteringPoints);
+  exposeValue('mdr_schedules_loaded_total', () => schedules);
   return {
     async fill(partition, isOurs) {
       const cells = Array.from({ length: world.fleet.cells }, (_, cell) => cell).filter(
@@ -65,24 +63,4 @@ export function createFleetFill(
       return schedules;
     },
   };
-}
-
-const HELP = [
-  ['mdr_metering_points_loaded_total', 'MPANs whose registration and inventory were written'],
-  ['mdr_schedules_loaded_total', 'Schedules written'],
-] as const;
-
-function measure(counts: Record<(typeof HELP)[number][0], () => number>): void {
-  for (const [name, help] of HELP) {
-    let before = 0;
-    new Counter({
-      name,
-      help,
-      collect() {
-        const now = counts[name]();
-        this.inc(now - before);
-        before = now;
-      },
-    });
-  }
 }

@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
-import { Counter, Gauge } from 'prom-client';
 import { MdrError } from '#core/errors.ts';
 import { matrixJson } from '#core/matrix.ts';
 import { compileWorld } from '#fleet-sim/world.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
+import { expose, exposeValue } from '#services/platform/metrics/exposition.ts';
 import { createPool } from '#services/platform/pool.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
@@ -14,7 +14,7 @@ import { watchDropFolder } from './drop-folder.ts';
 import { createFleetFill } from './fleet-fill.ts';
 import { applyInventoryFile, type FileResult } from './inventory-file.ts';
 import { knownMpids } from './known-mpids.ts';
-import { createOwner, type Owner } from './owner.ts';
+import { createOwner } from './owner.ts';
 import { createPostedChanges } from './posted-changes.ts';
 import type { Task, TaskResult, WorkerData } from './worker.ts';
 
@@ -98,7 +98,12 @@ async function start(context: ServiceContext): Promise<RunningService> {
   let inventory: FileResult | undefined;
   if (own['inventory-file'] !== undefined)
     inventory = await applyInventoryFile(own['inventory-file'] as string, context);
-  measure(owner, () => posts.waiting);
+  expose('mdr_registration_changes_total', () =>
+    Object.entries(owner.counts).map(([outcome, value]) => ({ labels: { outcome }, value })),
+  );
+  exposeValue('mdr_registration_waiting_changes', () => posts.waiting);
+  exposeValue('mdr_registration_mpans', () => owner.mpans);
+  exposeValue('mdr_registration_table_bytes', () => owner.tableBytes);
   return {
     notReadyBecause: owner.notReadyBecause,
     routes: { 'POST /registrations': posts.route },
@@ -128,23 +133,4 @@ async function start(context: ServiceContext): Promise<RunningService> {
     }
     return folder;
   }
-}
-
-function measure(owner: Owner, waiting: () => number): void {
-  new Counter({
-    name: 'mdr_registration_changes_total',
-    help: 'Changes decided, by what became of them',
-    labelNames: ['outcome'],
-    collect() {
-      this.reset();
-      for (const [outcome, count] of Object.entries(owner.counts)) this.inc({ outcome }, count);
-    },
-  });
-  new Gauge({
-    name: 'mdr_registration_waiting_changes',
-    help: 'Changes taken in by request or file whose outcome is not known yet',
-    collect() {
-      this.set(waiting());
-    },
-  });
 }

@@ -53,6 +53,9 @@ export type Owner = {
   readonly partitions: readonly number[];
   notReadyBecause(): string | undefined;
   readonly counts: ChangeCounts;
+  /** Of the tables that changes are judged by. */
+  readonly mpans: number;
+  readonly tableBytes: number;
   status(): Record<string, unknown>;
   leave(finish: () => Promise<void>): Promise<void>;
 };
@@ -242,6 +245,12 @@ export function createOwner({ context, pool, fleet }: OwnerOptions): Owner {
       return states.has('restoring') ? 'the sequences are being restored' : undefined;
     },
     counts,
+    get mpans() {
+      return total(partitions, ({ mpans }) => mpans);
+    },
+    get tableBytes() {
+      return total(partitions, ({ tableBytes }) => tableBytes);
+    },
     status: () => ({
       partitions: group.partitions,
       mpans: total(partitions, ({ mpans }) => mpans),

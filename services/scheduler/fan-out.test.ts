@@ -13,7 +13,7 @@ import { BatchBuilder, BatchCursor } from '#services/platform/kafka/record-batch
 import { type OwnTail, OwnTailFold } from '#services/platform/own-tail.ts';
 import { orderExecutions } from './execution-order.ts';
 import { EXECUTIONS_A_BATCH_MAX, type FannedOut, FanOutStep } from './fan-out.ts';
-import { applySchedules, createScheduleTable, ScheduleColumns } from './schedule-table.ts';
+import { applySchedules, createScheduleTable, ScheduleRows } from './schedule-table.ts';
 import { anySchedules, byMpan, DAY, type OnMpan, scheduleList } from './test/any-schedules.ts';
 
 const SCHEMA_ID = 77;
@@ -30,12 +30,12 @@ type Written = {
   batch: Buffer;
 };
 
-function tableOf(schedules: readonly OnMpan[]): ScheduleColumns {
-  let columns = new ScheduleColumns(createScheduleTable());
+function tableOf(schedules: readonly OnMpan[]): ScheduleRows {
+  let rows = new ScheduleRows(createScheduleTable());
   for (const [mpan, list] of byMpan(schedules)) {
-    columns = applySchedules(columns, new AvroReader().open(scheduleList(mpan, list)), spreadTimeMs);
+    rows = applySchedules(rows, new AvroReader().open(scheduleList(mpan, list)), spreadTimeMs);
   }
-  return columns;
+  return rows;
 }
 
 /** The records of a batch, each also as a batch of its own. */
@@ -60,20 +60,15 @@ function recordsOf(batch: ArrayBuffer): Written[] {
 }
 
 /** Drives the step as the service does, from a tail, up to each of the instants given. */
-function* fanOut(
-  columns: ScheduleColumns,
-  tail: OwnTail,
-  fromMs: number,
-  untils: readonly number[],
-): Generator<FannedOut> {
+function* fanOut(rows: ScheduleRows, tail: OwnTail, fromMs: number, untils: readonly number[]): Generator<FannedOut> {
   const step = new FanOutStep();
-  const order = orderExecutions(columns);
+  const order = orderExecutions(rows);
   let reachedMs = tail.untilMs ?? fromMs - 1;
   let { position, sent } = tail;
   let place = -1;
   for (const untilMs of untils) {
     while (reachedMs < untilMs) {
-      const result = step.run(columns, order, {
+      const result = step.run(rows, order, {
         afterMs: reachedMs,
         untilMs,
         place,
@@ -220,33 +215,28 @@ describe('a scheduler that takes a partition over from what is in the log', () =
     fc.assert(
       fc.property(anySchedules(20), turns, fc.nat(), (schedules, ends, at) => {
         const untils = ends.map((end) => EPOCH_MS + end).sort((a, b) => a - b);
-        const columns = tableOf(schedules);
-        const all = [...fanOut(columns, NOTHING, EPOCH_MS, untils)].flatMap(({ batch }) => recordsOf(batch));
-        expectResumes(columns, all, at % (all.length + 1), untils);
+        const rows = tableOf(schedules);
+        const all = [...fanOut(rows, NOTHING, EPOCH_MS, untils)].flatMap(({ batch }) => recordsOf(batch));
+        expectResumes(rows, all, at % (all.length + 1), untils);
       }),
     );
   });
 
   test('nor in the middle of an instant that takes several batches', () => {
     const untils = [EPOCH_MS + DAY_MS - 1];
-    const columns = tableOf([
+    const rows = tableOf([
       ...crowd(2 * EXECUTIONS_A_BATCH_MAX + 5, 3_600_000, SOME),
       ...crowd(3, 7, SOME).map(elsewhere),
     ]);
-    const all = [...fanOut(columns, NOTHING, EPOCH_MS, untils)].flatMap(({ batch }) => recordsOf(batch));
+    const all = [...fanOut(rows, NOTHING, EPOCH_MS, untils)].flatMap(({ batch }) => recordsOf(batch));
     for (const cut of [0, 1, 2, 3, 4, 2000, 4000, 4001, 4002, 4003, 8001, 8002, 8003, 8004, all.length]) {
-      expectResumes(columns, all, cut, untils);
+      expectResumes(rows, all, cut, untils);
     }
   });
 
   test('knows how far back it must look: to a record of an earlier instant than its last marker speaks of', () => {
-    const columns = tableOf([
-      ...crowd(2 * EXECUTIONS_A_BATCH_MAX, 3_600_000, SOME),
-      ...crowd(1, 7, SOME).map(elsewhere),
-    ]);
-    const all = [...fanOut(columns, NOTHING, EPOCH_MS, [EPOCH_MS + DAY_MS - 1])].flatMap(({ batch }) =>
-      recordsOf(batch),
-    );
+    const rows = tableOf([...crowd(2 * EXECUTIONS_A_BATCH_MAX, 3_600_000, SOME), ...crowd(1, 7, SOME).map(elsewhere)]);
+    const all = [...fanOut(rows, NOTHING, EPOCH_MS, [EPOCH_MS + DAY_MS - 1])].flatMap(({ batch }) => recordsOf(batch));
     const written = all.slice(0, 4002);
     const isComplete = (from: number) => {
       const fold = new OwnTailFold(SOURCE.scheduler, SCHEMA_ID);
@@ -286,15 +276,10 @@ function expectMarkersTrue(records: readonly Written[]): void {
   expect(records[records.length - 1].isMarker).toBe(true);
 }
 
-function expectResumes(
-  columns: ScheduleColumns,
-  all: readonly Written[],
-  cut: number,
-  untils: readonly number[],
-): void {
+function expectResumes(rows: ScheduleRows, all: readonly Written[], cut: number, untils: readonly number[]): void {
   const fold = new OwnTailFold(SOURCE.scheduler, SCHEMA_ID);
   for (const { batch } of all.slice(0, cut)) fold.take(batch);
-  const more = [...fanOut(columns, fold.tail(), EPOCH_MS, untils)].flatMap(({ batch }) => recordsOf(batch));
+  const more = [...fanOut(rows, fold.tail(), EPOCH_MS, untils)].flatMap(({ batch }) => recordsOf(batch));
   const requests = [...all.slice(0, cut), ...more].filter(({ isMarker }) => !isMarker);
   const wanted = all.filter(({ isMarker }) => !isMarker);
   const key = (one: Written) => `${name(one)} ${one.counter}`;

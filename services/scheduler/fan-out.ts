@@ -8,7 +8,7 @@ import { MPAN_KEY_BYTES, writeMpanKey, writeWireHeader } from '#schemas/wire.ts'
 import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
 import { tailKey } from '#services/platform/own-tail.ts';
 import { type ExecutionOrder, placeOf } from './execution-order.ts';
-import { NO_WINDOW, type ScheduleColumns } from './schedule-table.ts';
+import { NO_WINDOW, type ScheduleRows } from './schedule-table.ts';
 
 export type FanOut = {
   /** Executions after this instant, and up to the next, ms since the epoch. */
@@ -55,7 +55,7 @@ export class FanOutStep {
   readonly #request = { ...newServiceRequest(), kind: REQUEST_KIND.request, source: SOURCE.scheduler, mode: SCHEDULED };
   readonly #key = Buffer.alloc(MPAN_KEY_BYTES);
 
-  run(columns: ScheduleColumns, order: ExecutionOrder, task: FanOut): FannedOut {
+  run(rows: ScheduleRows, order: ExecutionOrder, task: FanOut): FannedOut {
     const builder = this.#builder;
     builder.reset();
     const wallMs = Math.floor(task.due.nowMs);
@@ -65,12 +65,12 @@ export class FanOutStep {
     let nextPlace = -1;
     let writtenMs = Number.NEGATIVE_INFINITY;
     let day = Math.floor((task.afterMs + 1) / DAY_MS);
-    let place = task.place >= 0 ? task.place : placeOf(order, columns, task.afterMs + 1 - day * DAY_MS);
+    let place = task.place >= 0 ? task.place : placeOf(order, rows, task.afterMs + 1 - day * DAY_MS);
     const lastDay = Math.floor(task.untilMs / DAY_MS);
     scan: for (; day <= lastDay; day++, place = 0) {
       for (; place < order.order.length; place++) {
         const at = order.order[place];
-        const executionMs = day * DAY_MS + columns.timeMs[at];
+        const executionMs = day * DAY_MS + rows.timeMs(at);
         if (executionMs > task.untilMs) break scan;
         if (executions >= EXECUTIONS_A_BATCH_MAX || !builder.fits(2 * RECORD_BYTES_MAX)) {
           // What the marker says is true in the middle of an instant too: nothing before it follows.
@@ -78,12 +78,12 @@ export class FanOutStep {
           if (executionMs === writtenMs) nextPlace = place;
           break scan;
         }
-        if (!executesOn(FREQUENCIES[columns.frequency[at]], columns.startDay[at], columns.endDay[at], day)) continue;
-        this.#describe(columns, at, day, executionMs, task);
+        if (!executesOn(FREQUENCIES[rows.frequency(at)], rows.startDay(at), rows.endDay(at), day)) continue;
+        this.#describe(rows, at, day, executionMs, task);
         const { receivedMs, mpan, counter } = this.#request;
         if (task.sent.size > 0 && task.sent.has(tailKey(receivedMs, mpan, counter))) continue;
         this.#request.position = ++position;
-        this.#write(columns, at, wallMs, task.schemaId);
+        this.#write(rows, at, wallMs, task.schemaId);
         writtenMs = executionMs;
         executions++;
       }
@@ -94,41 +94,43 @@ export class FanOutStep {
     return { batch: builder.take(), records: builder.count, executions, reachedMs, place: nextPlace, position };
   }
 
-  #describe(columns: ScheduleColumns, at: number, day: number, executionMs: number, task: FanOut): void {
+  #describe(rows: ScheduleRows, at: number, day: number, executionMs: number, task: FanOut): void {
     const request = this.#request;
     const { startMs, wallEpochMs, speed, nowMs } = task.due;
     const simulatedDay = day - task.epochMs / DAY_MS;
-    const row = rowOf(Math.max(0, task.matrixSrv[columns.srv[at]]), SCHEDULED, columns.service[at]);
+    const row = rowOf(Math.max(0, task.matrixSrv[rows.srv(at)]), SCHEDULED, rows.service(at));
     const dataDay = Math.max(-1, Math.min(DATA_DAY_MAX, simulatedDay - 1));
-    request.mpan = columns.mpan[at];
+    request.mpan = rows.mpan(at);
     request.counter = requestCounter(
       ((simulatedDay % DAYS) + DAYS) % DAYS,
       row,
       0,
       dataDay,
       FIRST | DATA_SET,
-      columns.serial[at],
+      rows.serial(at),
     );
-    request.role = columns.role[at];
-    request.srv = columns.srv[at];
-    request.service = columns.service[at];
+    request.role = rows.role(at);
+    request.srv = rows.srv(at);
+    request.service = rows.service(at);
     request.receivedMs = executionMs;
-    if (columns.windowStartDays[at] === NO_WINDOW) {
+    if (rows.windowStartDays(at) === NO_WINDOW) {
       request.windowStartMs = executionMs;
       request.windowEndMs = executionMs;
     } else {
-      request.windowStartMs = (day + columns.windowStartDays[at]) * DAY_MS + columns.windowStartMs[at];
-      request.windowEndMs = (day + columns.windowEndDays[at]) * DAY_MS + columns.windowEndMs[at];
+      request.windowStartMs = (day + rows.windowStartDays(at)) * DAY_MS + rows.windowStartMs(at);
+      request.windowEndMs = (day + rows.windowEndDays(at)) * DAY_MS + rows.windowEndMs(at);
     }
     request.dueWallMs = speed > 0 ? wallEpochMs + (executionMs - startMs) / speed : nowMs;
   }
 
-  #write(columns: ScheduleColumns, at: number, wallMs: number, schemaId: number): void {
+  #write(rows: ScheduleRows, at: number, wallMs: number, schemaId: number): void {
     const builder = this.#builder;
     writeMpanKey(this.#key, 0, this.#request.mpan);
     const value = builder.begin(wallMs, this.#key, 0, MPAN_KEY_BYTES);
     const from = writeWireHeader(builder.buffer, value, schemaId);
-    const { user, device } = columns;
-    builder.end(writeServiceRequest(builder.buffer, from, this.#request, user, device, 8 * at, 8 * at));
+    const { bytes } = rows;
+    builder.end(
+      writeServiceRequest(builder.buffer, from, this.#request, bytes, bytes, rows.userAt(at), rows.deviceAt(at)),
+    );
   }
 }

@@ -1,4 +1,3 @@
-import { Counter, Gauge } from 'prom-client';
 import { SRVS } from '#core/matrix.ts';
 import { SOURCE } from '#schemas/service-request.ts';
 import { every, nowMs, sleep } from '#services/platform/clock.ts';
@@ -6,6 +5,7 @@ import { joinGroup } from '#services/platform/kafka/group.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
 import { lagOf } from '#services/platform/kafka/progress.ts';
 import { joinBatches } from '#services/platform/kafka/record-batch.ts';
+import { exposeTotals, exposeValue } from '#services/platform/metrics/exposition.ts';
 import { takeOverLane } from '#services/platform/own-tail.ts';
 import { createPool } from '#services/platform/pool.ts';
 import { awaitRun } from '#services/platform/run.ts';
@@ -207,7 +207,9 @@ async function start(context: ServiceContext): Promise<RunningService> {
       });
   });
 
-  measure(partitions);
+  exposeValue('mdr_schedules', () => total(partitions, ({ schedules }) => schedules));
+  exposeValue('mdr_scheduler_lag_records', () => total(partitions, ({ lag }) => lag));
+  exposeTotals(() => partitions.values(), { mdr_executions_total: ({ executions }) => executions });
   await group.start();
   const working = work();
   working.catch(fail);
@@ -235,31 +237,4 @@ async function start(context: ServiceContext): Promise<RunningService> {
 
 function total(of: ReadonlyMap<number, PartitionScheduler>, count: (one: PartitionScheduler) => number): number {
   return [...of.values()].reduce((sum, one) => sum + count(one), 0);
-}
-
-function measure(partitions: ReadonlyMap<number, PartitionScheduler>): void {
-  new Gauge({
-    name: 'mdr_schedules',
-    help: 'Schedules in force',
-    collect() {
-      this.set(total(partitions, ({ schedules }) => schedules));
-    },
-  });
-  new Gauge({
-    name: 'mdr_scheduler_lag_records',
-    help: 'Executions that access control and the fleet have before them',
-    collect() {
-      this.set(total(partitions, ({ lag }) => lag));
-    },
-  });
-  let before = 0;
-  new Counter({
-    name: 'mdr_executions_total',
-    help: 'Executions of schedules sent',
-    collect() {
-      const now = total(partitions, ({ executions }) => executions);
-      if (now > before) this.inc(now - before);
-      before = now;
-    },
-  });
 }

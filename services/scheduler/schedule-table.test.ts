@@ -6,46 +6,46 @@ import { FREQUENCIES, type Schedule, spreadTimeMs } from '#core/schedule.ts';
 import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { euiText } from '#schemas/wire.ts';
 import { orderExecutions } from './execution-order.ts';
-import { applySchedules, createScheduleTable, NO_WINDOW, ScheduleColumns } from './schedule-table.ts';
+import { applySchedules, createScheduleTable, NO_WINDOW, ScheduleRows } from './schedule-table.ts';
 import { anySchedules, byMpan, DAY, SCHEDULE_LIST, scheduleList } from './test/any-schedules.ts';
 
 const FOR_EVER = 2 ** 31 - 1;
 const MPANS = Array.from({ length: 40 }, (_, k) => mpanFrom(100_000_000_000 + 7 * k));
 
 /** What the table holds, by MPAN, oldest first. */
-function contents(columns: ScheduleColumns): Map<number, Schedule[]> {
+function contents(rows: ScheduleRows): Map<number, Schedule[]> {
   const found = new Map<number, Schedule[]>();
-  for (let at = 0; at < columns.used; at++) {
-    if (columns.mpan[at] === 0) continue;
-    const endDay = columns.endDay[at];
-    const hasWindow = columns.windowStartDays[at] !== NO_WINDOW;
+  for (let at = 0; at < rows.used; at++) {
+    if (rows.mpan(at) === 0) continue;
+    const endDay = rows.endDay(at);
+    const hasWindow = rows.windowStartDays(at) !== NO_WINDOW;
     const schedule: Schedule = {
-      id: columns.id[at],
-      userEui: euiText(Buffer.from(columns.user.slice(8 * at, 8 * at + 8)), 0),
-      deviceId: euiText(Buffer.from(columns.device.slice(8 * at, 8 * at + 8)), 0),
-      role: ROLES[columns.role[at]],
-      service: SERVICES[columns.service[at]],
-      srv: SRVS[columns.srv[at]],
-      frequency: FREQUENCIES[columns.frequency[at]],
-      startDay: columns.startDay[at],
+      id: rows.id(at),
+      userEui: euiText(Buffer.from(rows.bytes.slice(rows.userAt(at), rows.userAt(at) + 8)), 0),
+      deviceId: euiText(Buffer.from(rows.bytes.slice(rows.deviceAt(at), rows.deviceAt(at) + 8)), 0),
+      role: ROLES[rows.role(at)],
+      service: SERVICES[rows.service(at)],
+      srv: SRVS[rows.srv(at)],
+      frequency: FREQUENCIES[rows.frequency(at)],
+      startDay: rows.startDay(at),
       ...(endDay === FOR_EVER ? {} : { endDay }),
-      executionTimeMs: columns.timeMs[at],
+      executionTimeMs: rows.timeMs(at),
       window: hasWindow
         ? {
-            startOffsetDays: columns.windowStartDays[at],
-            startTimeMs: columns.windowStartMs[at],
-            endOffsetDays: columns.windowEndDays[at],
-            endTimeMs: columns.windowEndMs[at],
+            startOffsetDays: rows.windowStartDays(at),
+            startTimeMs: rows.windowStartMs(at),
+            endOffsetDays: rows.windowEndDays(at),
+            endTimeMs: rows.windowEndMs(at),
           }
         : null,
     };
-    found.set(columns.mpan[at], [...(found.get(columns.mpan[at]) ?? []), schedule]);
+    found.set(rows.mpan(at), [...(found.get(rows.mpan(at)) ?? []), schedule]);
   }
   return found;
 }
 
-function apply(columns: ScheduleColumns, value: Buffer): ScheduleColumns {
-  return applySchedules(columns, new AvroReader().open(value), spreadTimeMs);
+function apply(rows: ScheduleRows, value: Buffer): ScheduleRows {
+  return applySchedules(rows, new AvroReader().open(value), spreadTimeMs);
 }
 
 describe('the table of schedules', () => {
@@ -53,43 +53,43 @@ describe('the table of schedules', () => {
     const change = fc.record({ mpan: fc.constantFrom(...MPANS), list: anySchedules(60), isDeleted: fc.boolean() });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 80 }), (changes) => {
-        let columns = new ScheduleColumns(createScheduleTable());
+        let rows = new ScheduleRows(createScheduleTable());
         const naive = new Map<number, Schedule[]>();
-        const versions = new Set([columns.version]);
+        const versions = new Set([rows.version]);
         for (const { mpan, list, isDeleted } of changes) {
           const schedules = list.map(({ schedule }) => schedule);
-          if (isDeleted) columns.clear(mpan);
-          else columns = apply(columns, scheduleList(mpan, schedules));
+          if (isDeleted) rows.clear(mpan);
+          else rows = apply(rows, scheduleList(mpan, schedules));
           naive.delete(mpan);
           if (!isDeleted && schedules.length > 0)
             naive.set(
               mpan,
               schedules.map((one) => ({ executionTimeMs: spreadTimeMs(one.id), ...one })),
             );
-          expect(versions.has(columns.version)).toBe(false);
-          versions.add(columns.version);
+          expect(versions.has(rows.version)).toBe(false);
+          versions.add(rows.version);
         }
-        const found = contents(columns);
+        const found = contents(rows);
         expect([...found.keys()].sort()).toEqual([...naive.keys()].sort());
         for (const [mpan, schedules] of naive) expect(found.get(mpan)).toEqual(schedules);
-        expect(columns.live).toBe([...naive.values()].flat().length);
-        expect(orderExecutions(columns).order.length).toBe(columns.live);
+        expect(rows.live).toBe([...naive.values()].flat().length);
+        expect(orderExecutions(rows).order.length).toBe(rows.live);
       }),
       { numRuns: 60 },
     );
   });
 
   test('grows without what was deleted, so one MPAN replaced for ever takes no more room', () => {
-    let columns = new ScheduleColumns(createScheduleTable());
+    let rows = new ScheduleRows(createScheduleTable());
     const [{ schedule }] = fc.sample(anySchedules(1), { numRuns: 100, seed: 1 }).find((all) => all.length > 0) ?? [];
     const value = scheduleList(MPANS[0], [schedule as Schedule]);
-    for (let k = 0; k < 10_000; k++) columns = apply(columns, value);
-    expect(columns.live).toBe(1);
-    expect(columns.table.capacity).toBe(1024);
+    for (let k = 0; k < 10_000; k++) rows = apply(rows, value);
+    expect(rows.live).toBe(1);
+    expect(rows.table.capacity).toBe(1024);
   });
 
   test('two tables never have a version in common: an order made for one is not taken for the other', () => {
-    const [one, other] = [createScheduleTable(), createScheduleTable()].map((table) => new ScheduleColumns(table));
+    const [one, other] = [createScheduleTable(), createScheduleTable()].map((table) => new ScheduleRows(table));
     const value = scheduleList(MPANS[0], []);
     expect(apply(one, value).version).not.toBe(apply(other, value).version);
   });
@@ -129,18 +129,18 @@ describe('the table of schedules', () => {
       ],
     ];
     const [before] = fc.sample(anySchedules(20), { numRuns: 1, seed: 3 });
-    let columns = new ScheduleColumns(createScheduleTable());
-    for (const list of byMpan(before).values()) columns = apply(columns, scheduleList(MPANS[0], list));
-    const version = columns.version;
+    let rows = new ScheduleRows(createScheduleTable());
+    for (const list of byMpan(before).values()) rows = apply(rows, scheduleList(MPANS[0], list));
+    const version = rows.version;
     for (const [value, message] of wrong) {
-      expect(() => apply(columns, SCHEDULE_LIST.toBuffer(value))).toThrow(message);
-      expect(columns.version).toBe(version);
+      expect(() => apply(rows, SCHEDULE_LIST.toBuffer(value))).toThrow(message);
+      expect(rows.version).toBe(version);
     }
     const good = SCHEDULE_LIST.toBuffer({ ...plain, schedules: [schedule, schedule] });
     for (let end = 0; end < good.length; end++) {
-      expect(() => apply(columns, good.subarray(0, end))).toThrow(MalformedBinary);
-      expect(columns.version).toBe(version);
+      expect(() => apply(rows, good.subarray(0, end))).toThrow(MalformedBinary);
+      expect(rows.version).toBe(version);
     }
-    expect(() => apply(columns, Buffer.concat([good, Buffer.from([0])]))).toThrow('behind the last field');
+    expect(() => apply(rows, Buffer.concat([good, Buffer.from([0])]))).toThrow('behind the last field');
   });
 });

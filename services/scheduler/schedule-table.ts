@@ -4,11 +4,12 @@ import { DAY_MAX, DAY_MS } from '#core/settlement-day.ts';
 import { type AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 
 /**
- * The schedules of one partition, flat in shared memory: 56 bytes a schedule and 8 an MPAN. One task of a partition
- * runs at a time, whichever worker has it, so there are no locks.
+ * The schedules of one partition, in shared memory: 64 bytes a schedule, one line of the processor's cache, since a day
+ * executes them in another order than they lie in; and 8 an MPAN. One task of a partition runs at a time, whichever
+ * worker has it, so there are no locks.
  *
- *   header   used, dead, MPAN slots used
- *   columns  by schedule: mpan, id, device, user, time of day, days, window, SRV and so on; mpan 0: deleted
+ *   header   used, dead, version
+ *   rows     by schedule: mpan (0: deleted), id, user, device, and what `ROW` names
  *   heads    open addressing by MPAN: its newest schedule + 1; older ones by `previous`
  */
 export type ScheduleTable = { memory: SharedArrayBuffer; capacity: number };
@@ -17,65 +18,113 @@ export const NO_WINDOW = -32_768;
 /** A day beyond all others: a schedule without an end. */
 const FOR_EVER = 2 ** 31 - 1;
 const HEADER_BYTES = 64;
+const ROW_BYTES = 64;
+/** Where a row's fields stand, each counted in its own size: bytes, 16 bits, 32 bits, doubles. */
+const ROW = {
+  double: { mpan: 0, id: 1 },
+  byte: { user: 16, device: 24, srv: 60, role: 61, frequencyAndService: 62, serial: 63 },
+  int: { timeMs: 8, startDay: 9, endDay: 10, windowStartMs: 11, windowEndMs: 12, previous: 13 },
+  short: { windowStartDays: 28, windowEndDays: 29 },
+} as const;
 /** Their numbers in the list tell the executions of one MPAN apart. */
 const SCHEDULES_ON_MPAN_MAX = 255;
 const CAPACITY_AT_FIRST = 1024;
 
-/** The columns of a table as typed arrays over its memory; cheap to make, so a task makes its own. */
-export class ScheduleColumns {
+/** The rows of a table, read over its memory; cheap to make, so a task makes its own. */
+export class ScheduleRows {
   readonly table: ScheduleTable;
+  /** Bytes of all rows: `userAt` and `deviceAt` point into it. */
+  readonly bytes: Uint8Array;
   readonly #header: Float64Array;
-  readonly mpan: Float64Array;
-  readonly id: Float64Array;
-  readonly user: Uint8Array;
-  readonly device: Uint8Array;
-  readonly timeMs: Int32Array;
-  readonly startDay: Int32Array;
-  readonly endDay: Int32Array;
-  readonly windowStartMs: Int32Array;
-  readonly windowEndMs: Int32Array;
-  readonly previous: Int32Array;
+  readonly #doubles: Float64Array;
+  readonly #ints: Int32Array;
+  readonly #shorts: Int16Array;
   readonly #heads: Int32Array;
-  readonly windowStartDays: Int16Array;
-  readonly windowEndDays: Int16Array;
-  readonly srv: Uint8Array;
-  readonly role: Uint8Array;
-  readonly service: Uint8Array;
-  readonly frequency: Uint8Array;
-  readonly serial: Uint8Array;
 
   constructor(table: ScheduleTable) {
     this.table = table;
     const { memory, capacity } = table;
-    let at = 0;
-    const take = (bytes: number) => {
-      const from = at;
-      at += bytes;
-      return from;
-    };
-    this.#header = new Float64Array(memory, take(HEADER_BYTES), 8);
-    this.mpan = new Float64Array(memory, take(8 * capacity), capacity);
-    this.id = new Float64Array(memory, take(8 * capacity), capacity);
-    this.user = new Uint8Array(memory, take(8 * capacity), 8 * capacity);
-    this.device = new Uint8Array(memory, take(8 * capacity), 8 * capacity);
-    this.timeMs = new Int32Array(memory, take(4 * capacity), capacity);
-    this.startDay = new Int32Array(memory, take(4 * capacity), capacity);
-    this.endDay = new Int32Array(memory, take(4 * capacity), capacity);
-    this.windowStartMs = new Int32Array(memory, take(4 * capacity), capacity);
-    this.windowEndMs = new Int32Array(memory, take(4 * capacity), capacity);
-    this.previous = new Int32Array(memory, take(4 * capacity), capacity);
-    this.#heads = new Int32Array(memory, take(8 * capacity), 2 * capacity);
-    this.windowStartDays = new Int16Array(memory, take(2 * capacity), capacity);
-    this.windowEndDays = new Int16Array(memory, take(2 * capacity), capacity);
-    this.srv = new Uint8Array(memory, take(capacity), capacity);
-    this.role = new Uint8Array(memory, take(capacity), capacity);
-    this.service = new Uint8Array(memory, take(capacity), capacity);
-    this.frequency = new Uint8Array(memory, take(capacity), capacity);
-    this.serial = new Uint8Array(memory, take(capacity), capacity);
+    this.#header = new Float64Array(memory, 0, HEADER_BYTES / 8);
+    const rowsBytes = ROW_BYTES * capacity;
+    this.bytes = new Uint8Array(memory, HEADER_BYTES, rowsBytes);
+    this.#doubles = new Float64Array(memory, HEADER_BYTES, rowsBytes / 8);
+    this.#ints = new Int32Array(memory, HEADER_BYTES, rowsBytes / 4);
+    this.#shorts = new Int16Array(memory, HEADER_BYTES, rowsBytes / 2);
+    this.#heads = new Int32Array(memory, HEADER_BYTES + rowsBytes, 2 * capacity);
   }
 
-  static bytes(capacity: number): number {
-    return HEADER_BYTES + capacity * (4 * 8 + 6 * 4 + 8 + 2 * 2 + 5);
+  static memoryBytes(capacity: number): number {
+    return HEADER_BYTES + capacity * (ROW_BYTES + 8);
+  }
+
+  /** 0: deleted. */
+  mpan(at: number): number {
+    return this.#doubles[8 * at + ROW.double.mpan];
+  }
+
+  id(at: number): number {
+    return this.#doubles[8 * at + ROW.double.id];
+  }
+
+  /** Where in `bytes` the EUI-64 of its User stands. */
+  userAt(at: number): number {
+    return ROW_BYTES * at + ROW.byte.user;
+  }
+
+  deviceAt(at: number): number {
+    return ROW_BYTES * at + ROW.byte.device;
+  }
+
+  /** Time of day, ms. */
+  timeMs(at: number): number {
+    return this.#ints[16 * at + ROW.int.timeMs];
+  }
+
+  startDay(at: number): number {
+    return this.#ints[16 * at + ROW.int.startDay];
+  }
+
+  endDay(at: number): number {
+    return this.#ints[16 * at + ROW.int.endDay];
+  }
+
+  /** Days before that of the execution, as negative numbers; NO_WINDOW where it reads for the moment. */
+  windowStartDays(at: number): number {
+    return this.#shorts[32 * at + ROW.short.windowStartDays];
+  }
+
+  windowStartMs(at: number): number {
+    return this.#ints[16 * at + ROW.int.windowStartMs];
+  }
+
+  windowEndDays(at: number): number {
+    return this.#shorts[32 * at + ROW.short.windowEndDays];
+  }
+
+  windowEndMs(at: number): number {
+    return this.#ints[16 * at + ROW.int.windowEndMs];
+  }
+
+  /** Position in SRVS, and so on with ROLES, SERVICES and FREQUENCIES. */
+  srv(at: number): number {
+    return this.bytes[ROW_BYTES * at + ROW.byte.srv];
+  }
+
+  role(at: number): number {
+    return this.bytes[ROW_BYTES * at + ROW.byte.role];
+  }
+
+  service(at: number): number {
+    return this.bytes[ROW_BYTES * at + ROW.byte.frequencyAndService] & 15;
+  }
+
+  frequency(at: number): number {
+    return this.bytes[ROW_BYTES * at + ROW.byte.frequencyAndService] >> 4;
+  }
+
+  /** Its number among those of its MPAN. */
+  serial(at: number): number {
+    return this.bytes[ROW_BYTES * at + ROW.byte.serial];
   }
 
   /** Places taken, deleted ones included. */
@@ -103,53 +152,72 @@ export class ScheduleColumns {
   /** Deletes all schedules on an MPAN. */
   clear(mpan: number): void {
     const slot = this.#slotOf(mpan);
-    for (let at = this.#heads[slot] - 1; at >= 0; at = this.previous[at]) {
-      if (this.mpan[at] === mpan) {
-        this.mpan[at] = 0;
+    for (let at = this.#heads[slot] - 1; at >= 0; at = this.#previous(at)) {
+      if (this.mpan(at) === mpan) {
+        this.#doubles[8 * at + ROW.double.mpan] = 0;
         this.#header[1]++;
       }
     }
     this.#header[2]++;
   }
 
-  /** A place for one more schedule on an MPAN; the caller fills the other columns. */
+  /** A place for one more schedule on an MPAN; the caller fills the rest of the row. */
   add(mpan: number): number {
     const at = this.#header[0]++;
     const slot = this.#slotOf(mpan);
-    this.previous[at] = this.#heads[slot] - 1;
+    this.#ints[16 * at + ROW.int.previous] = this.#heads[slot] - 1;
     this.#heads[slot] = at + 1;
-    this.mpan[at] = mpan;
+    this.#doubles[8 * at + ROW.double.mpan] = mpan;
     this.#header[2]++;
     return at;
   }
 
+  /** Fills a row with a schedule as it stands in a list (schedule-list.avsc). */
+  fill(at: number, reader: AvroReader, timeOf: (id: number) => number, serial: number): void {
+    const { bytes } = this;
+    const [int, short, byte] = [16 * at, 32 * at, ROW_BYTES * at];
+    const ints = this.#ints;
+    const id = reader.long();
+    this.#doubles[8 * at + ROW.double.id] = id;
+    const { buffer } = reader;
+    const euis = reader.skip(16);
+    for (let k = 0; k < 16; k++) bytes[byte + ROW.byte.user + k] = buffer[euis + k];
+    bytes[byte + ROW.byte.role] = reader.int();
+    const service = reader.int();
+    bytes[byte + ROW.byte.srv] = reader.int();
+    bytes[byte + ROW.byte.frequencyAndService] = (reader.int() << 4) | service;
+    ints[int + ROW.int.startDay] = reader.int();
+    ints[int + ROW.int.endDay] = reader.int() === 0 ? FOR_EVER : reader.int();
+    ints[int + ROW.int.timeMs] = reader.int() === 0 ? timeOf(id) : reader.int();
+    bytes[byte + ROW.byte.serial] = serial;
+    if (reader.int() === 0) {
+      this.#shorts[short + ROW.short.windowStartDays] = NO_WINDOW;
+      return;
+    }
+    this.#shorts[short + ROW.short.windowStartDays] = reader.int();
+    ints[int + ROW.int.windowStartMs] = reader.int();
+    this.#shorts[short + ROW.short.windowEndDays] = reader.int();
+    ints[int + ROW.int.windowEndMs] = reader.int();
+  }
+
   /** Twice the room, without what was deleted. */
-  grown(): ScheduleColumns {
+  grown(): ScheduleRows {
     const capacity = Math.max(CAPACITY_AT_FIRST, this.live * 2);
-    const larger = new ScheduleColumns(emptyTable(capacity));
+    const larger = new ScheduleRows(emptyTable(capacity));
     for (let from = 0; from < this.used; from++) {
-      if (this.mpan[from] === 0) continue;
-      const to = larger.add(this.mpan[from]);
-      larger.id[to] = this.id[from];
-      for (let k = 0; k < 8; k++) {
-        larger.user[8 * to + k] = this.user[8 * from + k];
-        larger.device[8 * to + k] = this.device[8 * from + k];
-      }
-      larger.timeMs[to] = this.timeMs[from];
-      larger.startDay[to] = this.startDay[from];
-      larger.endDay[to] = this.endDay[from];
-      larger.windowStartMs[to] = this.windowStartMs[from];
-      larger.windowEndMs[to] = this.windowEndMs[from];
-      larger.windowStartDays[to] = this.windowStartDays[from];
-      larger.windowEndDays[to] = this.windowEndDays[from];
-      larger.srv[to] = this.srv[from];
-      larger.role[to] = this.role[from];
-      larger.service[to] = this.service[from];
-      larger.frequency[to] = this.frequency[from];
-      larger.serial[to] = this.serial[from];
+      const mpan = this.mpan(from);
+      if (mpan === 0) continue;
+      const to = larger.add(mpan);
+      const previous = larger.#previous(to);
+      larger.bytes.set(this.bytes.subarray(ROW_BYTES * from, ROW_BYTES * (from + 1)), ROW_BYTES * to);
+      larger.#ints[16 * to + ROW.int.previous] = previous;
     }
     larger.#header[2] = this.version + 1;
     return larger;
+  }
+
+  #previous(at: number): number {
+    return this.#ints[16 * at + ROW.int.previous];
   }
 
   /** The slot of the MPAN, or the empty one where it belongs. Deleted schedules keep theirs until the table grows. */
@@ -162,7 +230,7 @@ export class ScheduleColumns {
 
   // A deleted schedule has no MPAN any more: its slot then belongs to whoever still stands in its chain, or to nobody.
   #holds(first: number, mpan: number): boolean {
-    for (let at = first; at >= 0; at = this.previous[at]) if (this.mpan[at] === mpan) return true;
+    for (let at = first; at >= 0; at = this.#previous(at)) if (this.mpan(at) === mpan) return true;
     return false;
   }
 }
@@ -170,12 +238,12 @@ export class ScheduleColumns {
 /** An empty table. Its versions are those of no other table of this process: an order is made for a version. */
 export function createScheduleTable(): ScheduleTable {
   const table = emptyTable(CAPACITY_AT_FIRST);
-  new ScheduleColumns(table).beginVersions(++tablesCreated * VERSIONS_A_TABLE);
+  new ScheduleRows(table).beginVersions(++tablesCreated * VERSIONS_A_TABLE);
   return table;
 }
 
 function emptyTable(capacity: number): ScheduleTable {
-  return { memory: new SharedArrayBuffer(ScheduleColumns.bytes(capacity)), capacity };
+  return { memory: new SharedArrayBuffer(ScheduleRows.memoryBytes(capacity)), capacity };
 }
 
 let tablesCreated = 0;
@@ -187,15 +255,11 @@ const VERSIONS_A_TABLE = 2 ** 32;
  * grow. `timeOf` gives the time of day of a schedule that names none: the DCC spreads them. Throws MalformedBinary, and
  * has changed nothing then.
  */
-export function applySchedules(
-  columns: ScheduleColumns,
-  reader: AvroReader,
-  timeOf: (id: number) => number,
-): ScheduleColumns {
+export function applySchedules(rows: ScheduleRows, reader: AvroReader, timeOf: (id: number) => number): ScheduleRows {
   const from = reader.at;
   checkSchedules(reader);
   reader.at = from;
-  let table = columns;
+  let table = rows;
   const mpan = reader.long();
   reader.skipLong();
   table.clear(mpan);
@@ -203,7 +267,7 @@ export function applySchedules(
   for (let count = blockLength(reader); count > 0; count = blockLength(reader)) {
     for (let k = 0; k < count; k++) {
       if (table.isFull) table = table.grown();
-      readSchedule(table, table.add(mpan), reader, timeOf, serial++);
+      table.fill(table.add(mpan), reader, timeOf, serial++);
     }
   }
   return table;
@@ -254,39 +318,6 @@ function blockLength(reader: AvroReader): number {
   if (count >= 0) return count;
   reader.skipLong();
   return -count;
-}
-
-function readSchedule(
-  table: ScheduleColumns,
-  at: number,
-  reader: AvroReader,
-  timeOf: (id: number) => number,
-  serial: number,
-): void {
-  const { buffer } = reader;
-  table.id[at] = reader.long();
-  const user = reader.skip(8);
-  const device = reader.skip(8);
-  for (let k = 0; k < 8; k++) {
-    table.user[8 * at + k] = buffer[user + k];
-    table.device[8 * at + k] = buffer[device + k];
-  }
-  table.role[at] = reader.int();
-  table.service[at] = reader.int();
-  table.srv[at] = reader.int();
-  table.frequency[at] = reader.int();
-  table.startDay[at] = reader.int();
-  table.endDay[at] = reader.int() === 0 ? FOR_EVER : reader.int();
-  table.timeMs[at] = reader.int() === 0 ? timeOf(table.id[at]) : reader.int();
-  table.serial[at] = serial;
-  if (reader.int() === 0) {
-    table.windowStartDays[at] = NO_WINDOW;
-    return;
-  }
-  table.windowStartDays[at] = reader.int();
-  table.windowStartMs[at] = reader.int();
-  table.windowEndDays[at] = reader.int();
-  table.windowEndMs[at] = reader.int();
 }
 
 function hashOf(mpan: number): number {

@@ -6,7 +6,7 @@ import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import { moved } from '#services/platform/worker-data.ts';
 import { type ExecutionOrder, orderExecutions } from './execution-order.ts';
 import { type FannedOut, type FanOut, FanOutStep } from './fan-out.ts';
-import { applySchedules, ScheduleColumns, type ScheduleTable } from './schedule-table.ts';
+import { applySchedules, ScheduleRows, type ScheduleTable } from './schedule-table.ts';
 
 export type Task =
   | {
@@ -35,34 +35,34 @@ export default function work(task: Task): TaskResult {
 }
 
 function apply({ partition, table, batches, fromOffset, schemaId }: Extract<Task, { kind: 'apply' }>): TaskResult {
-  let columns = new ScheduleColumns(table);
+  let rows = new ScheduleRows(table);
   walk.begin({ topic: 'schedules', partition, batches: [new Uint8Array(batches)], fromOffset });
   while (walk.next()) {
     const { cursor } = walk;
     if (cursor.valueLength < 0) {
       const mpan = Number(cursor.buffer.toString('latin1', cursor.keyAt, cursor.keyAt + Math.max(0, cursor.keyLength)));
-      if (Number.isSafeInteger(mpan)) columns.clear(mpan);
+      if (Number.isSafeInteger(mpan)) rows.clear(mpan);
       continue;
     }
     if (!walk.hasValue(schemaId, VALUE_BYTES_MAX)) continue;
     try {
       reader.open(cursor.buffer, cursor.valueAt + WIRE_HEADER_BYTES, cursor.valueAt + cursor.valueLength);
-      columns = applySchedules(columns, reader, spreadTimeMs);
+      rows = applySchedules(rows, reader, spreadTimeMs);
     } catch (error) {
       if (!(error instanceof MalformedBinary)) throw error;
       walk.setAside('UNDECODABLE', error.message);
     }
   }
-  return { kind: 'apply', table: columns.table, schedules: columns.live, deadLetters: walk.deadLetters };
+  return { kind: 'apply', table: rows.table, schedules: rows.live, deadLetters: walk.deadLetters };
 }
 
 function fanOut({ partition, table, fanOut: task }: Extract<Task, { kind: 'fan-out' }>): TaskResult {
-  const columns = new ScheduleColumns(table);
+  const rows = new ScheduleRows(table);
   let order = orders.get(partition);
-  if (order === undefined || order.version !== columns.version) {
-    order = orderExecutions(columns);
+  if (order === undefined || order.version !== rows.version) {
+    order = orderExecutions(rows);
     orders.set(partition, order);
   }
-  const fannedOut = step.run(columns, order, task);
+  const fannedOut = step.run(rows, order, task);
   return moved({ kind: 'fan-out', fannedOut }, [fannedOut.batch]);
 }

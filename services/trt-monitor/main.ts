@@ -1,15 +1,16 @@
-import { readFileSync } from 'node:fs';
-import avsc from 'avsc';
 import { ON_DEMAND, SCHEDULED } from '#core/trt-row.ts';
-import type { TopicName } from '#schemas/topics.ts';
+import { bigCounterOf } from '#schemas/counter.ts';
+import { schemaText, type TopicName } from '#schemas/topics.ts';
 import { WIRE_HEADER_BYTES, writeMpanKey, writeWireHeader } from '#schemas/wire.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
+import { typeWithCounters } from '#services/platform/counter-type.ts';
 import { type Commit, joinGroup } from '#services/platform/kafka/group.ts';
 import type { Committed } from '#services/platform/kafka/intake.ts';
 import { endOffsets } from '#services/platform/kafka/partition-reader.ts';
 import { BatchBuilder } from '#services/platform/kafka/record-batch.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
+import { AnswerRate } from './deadline-slack.ts';
 import {
   type Breach,
   type LaneStart,
@@ -18,7 +19,7 @@ import {
   type ResponsesStart,
 } from './partition-monitor.ts';
 import { TrtCounts, TrtTable } from './trt-counts.ts';
-import { measureTrts } from './trt-metrics.ts';
+import { exposeTrts } from './trt-metrics.ts';
 
 export const trtMonitor: Service = {
   name: 'trt-monitor',
@@ -45,9 +46,7 @@ const LOOK_AT_ENDS_EVERY_MS = 250;
 const BREACH_BYTES_MAX = 256;
 const BREACH_BATCH_BYTES = 256 * 1024;
 
-const BREACH = avsc.Type.forSchema(
-  JSON.parse(readFileSync(new URL('../../schemas/trt-breach.avsc', import.meta.url), 'utf8')),
-);
+const BREACH = typeWithCounters(schemaText('trt-breaches'));
 const SYMBOLS = Object.fromEntries(
   (BREACH as unknown as { fields: { name: string; type: { symbols?: string[] } }[] }).fields.map(({ name, type }) => [
     name,
@@ -59,6 +58,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const { kafka, settings, outbox, schemaIds, setAside, fail } = context;
   const run = await awaitRun(context);
   const counts = new TrtCounts();
+  const rate = new AnswerRate();
   const trts = new TrtTable(run.matrix);
   const monitors = new Map<number, PartitionMonitor>();
   const breaches = new Map<number, Breach[]>();
@@ -152,13 +152,15 @@ async function start(context: ServiceContext): Promise<RunningService> {
   async function work(): Promise<void> {
     while (!isDraining) {
       for (const monitor of monitors.values()) monitor.advance();
+      if (monitors.size > 0)
+        rate.note(Math.min(...[...monitors.values()].map(({ nowMs: atMs }) => atMs)), counts.answers);
       await publish();
       await sleep(LOOK_EVERY_MS);
     }
     await publish();
   }
 
-  measureTrts(counts, () => [...monitors.values()]);
+  exposeTrts({ counts, trts, rate, monitors: () => monitors.values(), objectives: run.scenario.measures });
   await group.start();
   const working = work();
   working.catch(fail);
@@ -173,7 +175,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       within: total(counts.within),
       breaches: total(counts.breaches),
       breachesPublished,
-      refused: total(counts.refused),
+      refused: counts.refusals,
       duplicates: counts.duplicates,
       lag: group.lag(),
     }),
@@ -231,6 +233,7 @@ function encodeBreaches(breaches: readonly Breach[], schemaId: number): { batch:
     writeMpanKey(key, 0, breach.mpan);
     const value = BREACH.toBuffer({
       ...breach,
+      counter: bigCounterOf(breach),
       mode: SYMBOLS.mode[breach.mode],
       srv: SYMBOLS.srv[breach.srv],
       service: SYMBOLS.service[breach.service],

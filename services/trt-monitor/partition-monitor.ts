@@ -17,6 +17,7 @@ import { Checkpoints } from '#services/platform/checkpoints.ts';
 import type { DeadLetter } from '#services/platform/kafka/dead-letter.ts';
 import { OffsetSet } from '#services/platform/offset-set.ts';
 import type { SimClock } from '#services/platform/sim-clock.ts';
+import type { DeadlineSlack } from './deadline-slack.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { OpenRequests } from './open-requests.ts';
 import { seriesOf, type TrtCounts, type TrtTable } from './trt-counts.ts';
@@ -29,6 +30,7 @@ export type Breach = {
   originator: Buffer;
   device: Buffer;
   counter: number;
+  counterTop: number;
   srv: number;
   service: number;
   generation: number;
@@ -156,6 +158,11 @@ export class PartitionMonitor {
     return this.#open.size;
   }
 
+  /** Adds the open requests of this partition that are in time to what is known of deadlines. */
+  addSlack(into: DeadlineSlack): void {
+    into.add(this.#open, this.nowMs);
+  }
+
   /**
    * Answers are to be kept back until the requests that the process before had taken are known again: whether a late
    * one was published as a breach before it came is not known without its request.
@@ -262,6 +269,12 @@ export class PartitionMonitor {
     return { lanes, responses: { offset, next: this.#responsesNext, nowMs: this.nowMs } };
   }
 
+  /** What came in a warm-up, or after the last day, is in no count: as in the report of a run. */
+  #isOfCountedDay(receivedMs: number): boolean {
+    const { countedStartMs, countedEndMs } = this.#options;
+    return receivedMs >= countedStartMs && receivedMs < countedEndMs;
+  }
+
   #expire(): void {
     this.#wheel.expire(
       this.nowMs,
@@ -303,7 +316,8 @@ export class PartitionMonitor {
     }
     if (requestOffset > lane.requestOffset) lane.requestOffset = requestOffset;
     const series = seriesOf(request.srv, mode, request.service, fields.generation);
-    if (cursor.offset >= lane.countFrom) this.#options.counts.received[series]++;
+    if (cursor.offset >= lane.countFrom && this.#isOfCountedDay(request.receivedMs))
+      this.#options.counts.received[series]++;
     if (lane.answered.has(requestOffset)) {
       lane.done.add(cursor.offset);
       return;
@@ -312,7 +326,7 @@ export class PartitionMonitor {
   }
 
   #begin(mode: number, series: number, ownOffset: number, buffer: Buffer): void {
-    const { trts, counts, countedStartMs, countedEndMs } = this.#options;
+    const { trts, counts } = this.#options;
     const { request, requestOffset, generation, quarantinedMs } = this.#request;
     const trtSeconds = trts.secondsOf(request.srv, generation, mode, request.service, request.role);
     const wasTaken = ownOffset < this.#lanes[mode].countFrom;
@@ -322,6 +336,7 @@ export class PartitionMonitor {
     open.ownOffset[index] = ownOffset;
     open.mpan[index] = request.mpan;
     open.counter[index] = request.counter;
+    open.counterTop[index] = request.counterTop;
     open.receivedMs[index] = request.receivedMs;
     open.quarantinedMs[index] = quarantinedMs;
     open.trtSeconds[index] = trtSeconds;
@@ -334,8 +349,10 @@ export class PartitionMonitor {
       open.originator[8 * index + k] = buffer[request.originatorAt + k];
       open.device[8 * index + k] = buffer[request.deviceAt + k];
     }
-    counts.open[series]++;
-    if (request.receivedMs >= countedStartMs && request.receivedMs < countedEndMs) this.openCounted++;
+    if (this.#isOfCountedDay(request.receivedMs)) {
+      counts.open[series]++;
+      this.openCounted++;
+    }
     if (trtSeconds < 0) open.isBreached[index] = 1;
     else if (wasTaken && open.deadlineMs[index] < this.#publishedUntilMs) open.isBreached[index] = 1;
     else {
@@ -344,22 +361,27 @@ export class PartitionMonitor {
     }
   }
 
-  #takeAnswer(takenWallMs: number, isCounted: boolean, buffer: Buffer): void {
+  #takeAnswer(takenWallMs: number, isNew: boolean, buffer: Buffer): void {
     const response = this.#response;
     const { counts, trts, errorsCountAsWithin } = this.#options;
     const { mode, requestOffset, srv, service, generation, role } = response;
     const lane = this.#lanes[mode];
     if (!lane.answered.add(requestOffset)) {
-      if (isCounted) counts.duplicates++;
+      if (isNew) counts.duplicates++;
       return;
     }
-    if (response.source === RESPONSE_SOURCE.accessControl) {
+    const isCounted = isNew && this.#isOfCountedDay(response.receivedMs);
+    const series = seriesOf(srv, mode, service, generation);
+    const isRefusal = response.source === RESPONSE_SOURCE.accessControl;
+    if (isCounted) counts.end(series, role, response.code, isRefusal);
+    if (isRefusal) {
+      if (isNew) counts.refusals++;
       if (isCounted) counts.refused[response.code]++;
       return;
     }
+    if (isNew) counts.answers[mode]++;
     this.#answeredMs = Math.max(this.#answeredMs, response.answeredMs);
     const trtSeconds = trts.secondsOf(srv, generation, mode, service, role);
-    const series = seriesOf(srv, mode, service, generation);
     // The verdict goes by what the answer says, so that the same log gives the same one: a monitor that was away, or is
     // behind, would charge that to the answers which waited for it.
     const latencyMs = response.answeredMs - response.receivedMs - response.quarantinedMs + response.platformMs;
@@ -373,28 +395,28 @@ export class PartitionMonitor {
       if (!isLate && !wasBreached && (hasData || errorsCountAsWithin)) {
         counts.within[series]++;
         if (!hasData) counts.withinWithoutData[series]++;
-      }
+      } else if (!isLate && !wasBreached) counts.missedWithoutData[series]++;
     }
     if (index < 0) {
       // What the platform answers itself was never open here; what overtook its request is late all the same.
       if (response.source === RESPONSE_SOURCE.anomaly && isCounted) counts.received[series]++;
-      if (isLate && isCounted) this.#publishLate(trtSeconds, buffer);
+      if (isLate && isNew) this.#publishLate(series, trtSeconds, buffer);
       return;
     }
     if (isLate && !wasBreached) {
       this.#wheel.remove(index);
       // Where the answer was counted before the restart, the breach was published then.
-      if (isCounted) this.#breach(index, true);
+      if (isNew) this.#breach(index, true);
     } else if (this.#open.isBreached[index] === 0) this.#wheel.remove(index);
     this.#settle(index, lane);
   }
 
   #settle(index: number, lane: Lane): void {
-    const { counts, countedStartMs, countedEndMs } = this.#options;
     const open = this.#open;
-    counts.open[open.series[index]]--;
-    const receivedMs = open.receivedMs[index];
-    if (receivedMs >= countedStartMs && receivedMs < countedEndMs) this.openCounted--;
+    if (this.#isOfCountedDay(open.receivedMs[index])) {
+      this.#options.counts.open[open.series[index]]--;
+      this.openCounted--;
+    }
     lane.done.add(open.ownOffset[index]);
     open.remove(index);
   }
@@ -402,7 +424,7 @@ export class PartitionMonitor {
   #breach(index: number, answered: boolean): void {
     const open = this.#open;
     open.isBreached[index] = 1;
-    this.#options.counts.breaches[open.series[index]]++;
+    if (this.#isOfCountedDay(open.receivedMs[index])) this.#options.counts.breaches[open.series[index]]++;
     this.#options.onBreach({
       mode: open.mode[index],
       requestOffset: open.requestOffset[index],
@@ -410,6 +432,7 @@ export class PartitionMonitor {
       originator: Buffer.from(open.originator.subarray(8 * index, 8 * index + 8)),
       device: Buffer.from(open.device.subarray(8 * index, 8 * index + 8)),
       counter: open.counter[index],
+      counterTop: open.counterTop[index],
       srv: open.srv[index],
       service: open.service[index],
       generation: open.generation[index],
@@ -421,9 +444,9 @@ export class PartitionMonitor {
     });
   }
 
-  #publishLate(trtSeconds: number, buffer: Buffer): void {
+  #publishLate(series: number, trtSeconds: number, buffer: Buffer): void {
     const { originatorAt, deviceAt, ...response } = this.#response;
-    this.#options.counts.breaches[seriesOf(response.srv, response.mode, response.service, response.generation)]++;
+    if (this.#isOfCountedDay(response.receivedMs)) this.#options.counts.breaches[series]++;
     this.#options.onBreach({
       ...response,
       originator: Buffer.from(buffer.subarray(originatorAt, originatorAt + 8)),

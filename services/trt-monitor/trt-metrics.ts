@@ -1,125 +1,114 @@
-import { Counter, Gauge, type Metric, register } from 'prom-client';
 import { MODES } from '#core/matrix.ts';
 import { codeOf } from '#schemas/service-response.ts';
+import { nowMs } from '#services/platform/clock.ts';
+import { DUE_EDGES_SECONDS } from '#services/platform/metrics/catalogue.ts';
+import { expose, exposeHistogram, exposeValue } from '#services/platform/metrics/exposition.ts';
+import { type AnswerRate, DeadlineSlack } from './deadline-slack.ts';
 import type { PartitionMonitor } from './partition-monitor.ts';
-import { LATENCY_EDGES_SECONDS, labelsOf, TrtCounts } from './trt-counts.ts';
+import { endedOf, labelsOf, type SeriesLabels, TrtCounts, type TrtTable } from './trt-counts.ts';
 
-const SERIES_LABELS = ['srv', 'mode', 'service', 'generation'] as const;
+export type TrtSources = {
+  counts: TrtCounts;
+  trts: TrtTable;
+  rate: AnswerRate;
+  monitors: () => Iterable<PartitionMonitor>;
+  /** Shares within TRT, by month: what is aimed at, and what must be. */
+  objectives: { target: number; minimum: number };
+};
 
-/** Registers the metrics of Target Response Times: read off the counts when they are scraped, and at no other time. */
-export function measureTrts(counts: TrtCounts, monitors: () => PartitionMonitor[]): void {
-  counter('mdr_trt_requests_total', 'Requests accepted, by what their TRT depends on', counts.received);
-  counter('mdr_trt_within_total', 'Requests answered within their TRT', counts.within);
-  counter(
-    'mdr_trt_within_without_data_total',
-    'Of these, answers that the meter could not be reached',
-    counts.withinWithoutData,
+/** Exposes the metrics of Target Response Times: read off the counts when they are scraped, and at no other time. */
+export function exposeTrts({ counts, trts, rate, monitors, objectives }: TrtSources): void {
+  const { received, within, withinWithoutData, missedWithoutData, breaches, open } = counts;
+  const isExpected = trts.seriesWithTrt();
+  // A series is there with 0 before its first request: what has not been is not seen to grow.
+  const bySeries = (values: Float64Array): { labels: SeriesLabels; value: number }[] =>
+    Array.from(values, (value, series) => ({ labels: labelsOf(series), value })).filter(
+      (_, series) => isExpected[series] !== 0 || received[series] > 0 || values[series] > 0,
+    );
+  expose('mdr_requests_total', () => endedOf(counts));
+  expose('mdr_trt_requests_total', () => bySeries(received));
+  expose('mdr_trt_judged_total', () =>
+    bySeries(within.map((count, series) => count + breaches[series] + missedWithoutData[series])),
   );
-  counter('mdr_trt_breaches_total', 'Requests whose TRT ran out, answered later or not', counts.breaches);
-  new Gauge({
-    name: 'mdr_trt_open_requests',
-    help: 'Requests without an answer',
-    labelNames: SERIES_LABELS,
-    collect() {
-      this.reset();
-      counts.open.forEach((open, series) => {
-        if (counts.received[series] > 0) this.set(labelsOf(series), open);
-      });
-    },
-  });
-  new Gauge({
-    name: 'mdr_trt_simulated_seconds',
-    help: 'The present of a partition, simulated seconds since the epoch',
-    labelNames: ['partition'],
-    collect() {
-      this.reset();
-      for (const { partition, nowMs } of monitors()) this.set({ partition: String(partition) }, nowMs / 1000);
-    },
-  });
-  growing({
-    name: 'mdr_refusals_total',
-    help: 'Requests refused, by response code',
-    labelNames: ['code'],
-    values: () =>
-      Array.from(counts.refused, (value, code) => ({ labels: { code: codeOf(code) ?? 'unknown' }, value })).filter(
-        ({ value }) => value > 0,
-      ),
-  });
-  growing({
-    name: 'mdr_trt_duplicates_total',
-    help: 'Answers to requests that were answered: replays, dropped',
-    labelNames: [],
-    values: () => [{ labels: {}, value: counts.duplicates }],
-  });
-  histogram(
-    'mdr_trt_latency_seconds',
-    'From a request to its answer, in simulated time, with the own time of the platform',
-    () =>
-      Array.from(counts.received.keys())
-        .filter((series) => counts.latencySumSeconds[series] > 0)
-        .map((series) => ({
-          labels: labelsOf(series),
-          cumulative: TrtCounts.cumulative(counts.latency, series),
-          sum: counts.latencySumSeconds[series],
-        })),
+  expose('mdr_trt_within_total', () => bySeries(within));
+  expose('mdr_trt_within_without_data_total', () => bySeries(withinWithoutData));
+  expose('mdr_trt_breaches_total', () => bySeries(breaches));
+  expose('mdr_trt_open_requests', () => bySeries(open));
+  const slackOf = slackReader(monitors);
+  expose('mdr_trt_open_due_requests', () =>
+    slackOf((slack, mode) =>
+      slack
+        .dueWithin(mode)
+        .map((value, edge) => ({ labels: { slack_seconds: String(DUE_EDGES_SECONDS[edge]) }, value })),
+    ),
   );
-  histogram('mdr_platform_latency_seconds', "The platform's own time, without the network", () =>
+  expose('mdr_trt_oldest_open_ratio', () =>
+    slackOf((slack, mode) =>
+      slack
+        .oldest(mode)
+        .map(({ trtSeconds, share }) => ({ labels: { trt_seconds: String(trtSeconds) }, value: share })),
+    ),
+  );
+  expose('mdr_trt_projected_drain_ratio', () =>
+    slackOf((slack, mode) => {
+      const perSecond = rate.perSecond(mode);
+      return perSecond === undefined ? [] : [{ labels: {}, value: slack.projectedDrain(mode, perSecond) }];
+    }),
+  );
+  expose('mdr_trt_objective_ratio', () =>
+    Object.entries(objectives).map(([objective, value]) => ({ labels: { objective }, value })),
+  );
+  expose('mdr_trt_simulated_seconds', () =>
+    Array.from(monitors(), ({ partition, nowMs }) => ({
+      labels: { partition: String(partition) },
+      value: nowMs / 1000,
+    })),
+  );
+  expose('mdr_refusals_total', () =>
+    Array.from(counts.refused, (value, code) => ({ labels: { code: codeOf(code) ?? 'unknown' }, value })).filter(
+      ({ value }) => value > 0,
+    ),
+  );
+  exposeValue('mdr_trt_duplicates_total', () => counts.duplicates);
+  exposeLatencies(counts);
+}
+
+function exposeLatencies({ latency, latencySumSeconds, platform, platformSumSeconds }: TrtCounts): void {
+  exposeHistogram('mdr_trt_latency_seconds', () =>
+    Array.from(latencySumSeconds, (sum, series) => ({
+      labels: labelsOf(series),
+      buckets: TrtCounts.buckets(latency, series),
+      sum,
+    })).filter(({ buckets }) => buckets.some((count) => count > 0)),
+  );
+  exposeHistogram('mdr_platform_latency_seconds', () =>
     MODES.map((mode, k) => ({
       labels: { mode },
-      cumulative: TrtCounts.cumulative(counts.platform, k),
-      sum: counts.platformSumSeconds[k],
+      buckets: TrtCounts.buckets(platform, k),
+      sum: platformSumSeconds[k],
     })),
   );
 }
 
-function counter(name: string, help: string, values: Float64Array): void {
-  growing({
-    name,
-    help,
-    labelNames: SERIES_LABELS,
-    values: () =>
-      Array.from(values, (value, series) => ({ labels: labelsOf(series), value })).filter(({ value }) => value > 0),
-  });
-}
+/** One walk over the open requests serves all that one scrape asks about the time they have left. */
+const SLACK_AGE_MS_MAX = 100;
 
-type Sample = { labels: Record<string, string>; value: number };
+type PerMode = <Own extends Record<string, string>>(
+  of: (slack: DeadlineSlack, mode: number) => { labels: Own; value: number }[],
+) => { labels: Own & { mode: string }; value: number }[];
 
-function growing(metric: { name: string; help: string; labelNames: readonly string[]; values: () => Sample[] }): void {
-  new Counter({
-    name: metric.name,
-    help: metric.help,
-    labelNames: [...metric.labelNames],
-    collect() {
-      this.reset();
-      for (const { labels, value } of metric.values()) this.inc(labels, value);
-    },
-  });
-}
-
-type HistogramSample = { labels: Record<string, string>; cumulative: number[]; sum: number };
-
-/** A histogram whose counts are kept elsewhere: prom-client's own takes one observation at a time. */
-function histogram(name: string, help: string, samples: () => HistogramSample[]): void {
-  const edges = [...LATENCY_EDGES_SECONDS.map(String), '+Inf'];
-  const metric = {
-    name,
-    help,
-    type: 'histogram',
-    aggregator: 'sum',
-    async get() {
-      const values = samples().flatMap(({ labels, cumulative, sum }) => [
-        ...cumulative.map((value, k) => ({
-          metricName: `${name}_bucket`,
-          labels: { le: edges[k], ...labels },
-          value,
-          exemplar: null,
-        })),
-        { metricName: `${name}_sum`, labels, value: sum },
-        { metricName: `${name}_count`, labels, value: cumulative[cumulative.length - 1] },
-      ]);
-      return { name, help, type: 'histogram', values, aggregator: 'sum' };
-    },
-    reset() {},
+/** Asks the same of each mode, over all partitions. */
+function slackReader(monitors: TrtSources['monitors']): PerMode {
+  let slack = new DeadlineSlack();
+  let walkedMs = Number.NEGATIVE_INFINITY;
+  return (of) => {
+    if (nowMs() - walkedMs > SLACK_AGE_MS_MAX) {
+      slack = new DeadlineSlack();
+      for (const monitor of monitors()) monitor.addSlack(slack);
+      walkedMs = nowMs();
+    }
+    return MODES.flatMap((mode, k) =>
+      of(slack, k).map(({ labels, value }) => ({ labels: { mode, ...labels }, value })),
+    );
   };
-  register.registerMetric(metric as unknown as Metric);
 }

@@ -1,9 +1,9 @@
-import { Counter } from 'prom-client';
 import { compileWorld } from '#fleet-sim/world.ts';
 import { SOURCE } from '#schemas/service-request.ts';
 import { breathe, nowMs, sleep } from '#services/platform/clock.ts';
 import { joinGroup } from '#services/platform/kafka/group.ts';
 import { PENDING_BYTES_MAX } from '#services/platform/kafka/outbox.ts';
+import { exposeTotals } from '#services/platform/metrics/exposition.ts';
 import { type Lane, type Recollection, takeOverLane } from '#services/platform/own-tail.ts';
 import { awaitRun } from '#services/platform/run.ts';
 import type { RunningService, Service, ServiceContext } from '#services/platform/service.ts';
@@ -112,7 +112,11 @@ async function start(context: ServiceContext): Promise<RunningService> {
     }
   }
 
-  measure(partitions);
+  exposeTotals(() => partitions.values(), {
+    mdr_users_requests_total: ({ asked }) => asked,
+    mdr_users_re_requests_total: ({ reRequests }) => reRequests,
+    mdr_users_releases_total: ({ releases }) => releases,
+  });
   await group.start();
   const working = work();
   working.catch(fail);
@@ -139,23 +143,4 @@ async function start(context: ServiceContext): Promise<RunningService> {
 
 function total(of: ReadonlyMap<number, PartitionUsers>, count: (one: PartitionUsers) => number): number {
   return [...of.values()].reduce((sum, one) => sum + count(one), 0);
-}
-
-function measure(partitions: ReadonlyMap<number, PartitionUsers>): void {
-  for (const [name, help, of] of [
-    ['mdr_users_requests_total', 'Requests sent', (one: PartitionUsers) => one.asked],
-    ['mdr_users_re_requests_total', 'Of these, again after a failure', (one: PartitionUsers) => one.reRequests],
-    ['mdr_users_releases_total', 'Requests released from quarantine', (one: PartitionUsers) => one.releases],
-  ] as const) {
-    let before = 0;
-    new Counter({
-      name,
-      help,
-      collect() {
-        const now = total(partitions, of);
-        if (now > before) this.inc(now - before);
-        before = now;
-      },
-    });
-  }
 }

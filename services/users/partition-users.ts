@@ -1,5 +1,5 @@
 import { DATA_KINDS, NO_DATA, REGISTERS } from '#core/matrix.ts';
-import { COUNTERS, type RequestFacts, requestCounter, unpackInto } from '#core/request-counter.ts';
+import { type RequestFacts, requestCounter, unpackInto } from '#core/request-counter.ts';
 import { DAY_MS, readWindow } from '#core/settlement-day.ts';
 import { MHHS, modeOfRow, ON_DEMAND, rowOf, SCHEDULED, serviceOfRow, srvOfRow } from '#core/trt-row.ts';
 import { DATA_SET } from '#fleet-sim/arrivals.ts';
@@ -67,9 +67,9 @@ export class AskedBefore implements Recollection {
     this.#userByEui = userByEuiOf(world);
   }
 
-  add({ kind, mpan, counter, originatorAt, deviceAt }: ServiceRequestFields, buffer: Buffer): void {
+  add({ kind, mpan, counter, counterTop, originatorAt, deviceAt }: ServiceRequestFields, buffer: Buffer): void {
     if (kind === REQUEST_KIND.release) this.keys.add(releaseKey(mpan, counter));
-    if (kind !== REQUEST_KIND.request || counter >= COUNTERS) return;
+    if (kind !== REQUEST_KIND.request || counterTop > 0) return;
     const facts = this.#facts;
     unpackInto(counter, facts);
     const user = this.#userByEui.get(buffer.toString('latin1', originatorAt, originatorAt + 8));
@@ -251,6 +251,8 @@ export class PartitionUsers {
         this.#reader.open(buffer, valueAt + WIRE_HEADER_BYTES, valueAt + valueLength);
         const held = readHeld(this.#reader);
         if (held === undefined || answer !== 'process') continue;
+        // Others than those of the scenario answer for themselves.
+        if (!this.#userByEui.has(held.originator.toString('latin1'))) continue;
         this.#heldMs = Math.max(this.#heldMs, held.atMs);
         const releaseMs = held.atMs + Math.round(answerAfterMinutes * 60_000);
         if (this.#isFirst(releaseKey(held.request.mpan, held.request.counter)))
@@ -312,9 +314,9 @@ export class PartitionUsers {
   /** The User asks again, on demand, for what did not come. [MP162 2.6.4] */
   #takeFailure(buffer: Buffer): void {
     const { world } = this.#options;
-    const { counter, originatorAt, deviceAt, answeredMs } = this.#response;
+    const { counter, counterTop, originatorAt, deviceAt, answeredMs } = this.#response;
     const user = this.#userByEui.get(buffer.toString('latin1', originatorAt, originatorAt + 8));
-    if (user === undefined || counter >= COUNTERS) return;
+    if (user === undefined || counterTop > 0) return;
     const facts = this.#facts;
     unpackInto(counter, facts);
     if ((facts.flags & DATA_SET) === 0) return;

@@ -230,15 +230,27 @@ export class WrittenRun {
 
   /** The User says process; what waited goes to its meter. Returns the source of the delivery. */
   askRelease(request: Written): number {
+    return this.#answerQuarantine('RELEASE', request);
+  }
+
+  /** The User says delete. */
+  askDeletion(request: Written): void {
+    this.#answerQuarantine('DELETE', request);
+  }
+
+  #answerQuarantine(kind: 'RELEASE' | 'DELETE', request: Written): number {
     const { partition, record } = request;
-    const position = this.#nextPosition('on-demand', partition);
-    const release = { ...record, kind: 'RELEASE', position };
-    const offset = this.push('service-requests.on-demand', partition, release);
-    return this.check({ ...request, offset, record: release });
+    const said = { ...record, kind, position: this.#nextPosition('on-demand', partition) };
+    const offset = this.push('service-requests.on-demand', partition, said);
+    return this.check({ ...request, offset, record: said });
   }
 
   release(request: Written, quarantinedMs: number): void {
     this.#quarantine('RELEASED', request, quarantinedMs);
+  }
+
+  delete(request: Written, quarantinedMs: number): void {
+    this.#quarantine('DELETED', request, quarantinedMs);
   }
 
   breach({ lane, partition, offset, record }: Written, trtSeconds: number, quarantinedMs = 0): void {

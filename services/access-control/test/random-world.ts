@@ -4,8 +4,8 @@ import { GENERATIONS, MODES, ROLES, SRVS } from '#core/matrix.ts';
 import { partitionOfMpan } from '#core/partition.ts';
 import { APPOINTED_ROLES, type Appointment } from '#core/registration.ts';
 import { DAY_MS, HALF_HOUR_MS } from '#core/settlement-day.ts';
+import type { UserRecord } from '#services/platform/access/users.ts';
 import type { Draw } from '#services/platform/test/record-streams.ts';
-import type { UserRecord } from '../users.ts';
 
 export const TODAY = 20_514;
 

@@ -1,6 +1,6 @@
 // The library resolves its parts by decorators and asks for this before it is loaded.
 import 'reflect-metadata';
-import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto';
+import { createPublicKey, type KeyObject, randomBytes, webcrypto } from 'node:crypto';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -133,6 +133,7 @@ async function signed(unsigned: Unsigned, privateKey: KeyObject, validity: Valid
   const certificate = await X509CertificateGenerator.create(
     {
       ...unsigned,
+      serialNumber: newSerialNumber(),
       signingKey: privateKey.toCryptoKey(algorithm, false, ['sign']),
       signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
       notBefore: new Date(validity.notBeforeMs),
@@ -141,6 +142,16 @@ async function signed(unsigned: Unsigned, privateKey: KeyObject, validity: Valid
     CRYPTO,
   );
   return `${certificate.toString('pem')}\n`;
+}
+
+/**
+ * 63 bits, 19 decimal digits: signatures name a certificate by it, and libxml2 knows no integers of more than 24
+ * digits, so that longer ones fail in many a User's validation.
+ */
+function newSerialNumber(): string {
+  const bytes = randomBytes(8);
+  bytes[0] = (bytes[0] & 0x3f) | 0x40;
+  return bytes.toString('hex');
 }
 
 function publicKeyOf(privateKey: KeyObject): PublicKey {

@@ -7,15 +7,17 @@ import { KafkaError } from './errors.ts';
 import { BatchBuilder, type BatchCursor, batchKindAt, lastOffsetOf } from './record-batch.ts';
 
 /** In the order of dead-letter.avsc. */
-export type DeadLetterReason =
-  | 'NULL_VALUE'
-  | 'UNDECODABLE'
-  | 'WRONG_SCHEMA'
-  | 'OVERSIZED'
-  | 'CORRUPT_BATCH'
-  | 'IMPOSSIBLE_VALUE'
-  | 'WRONG_PARTITION'
-  | 'OTHER';
+export const DEAD_LETTER_REASONS = [
+  'NULL_VALUE',
+  'UNDECODABLE',
+  'WRONG_SCHEMA',
+  'OVERSIZED',
+  'CORRUPT_BATCH',
+  'IMPOSSIBLE_VALUE',
+  'WRONG_PARTITION',
+  'OTHER',
+] as const;
+export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number];
 
 /** A record that could not be used, as dead-letter.avsc has it; the offset stands for a whole batch that was corrupt. */
 export type DeadLetter = {

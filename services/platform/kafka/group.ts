@@ -41,6 +41,9 @@ const FETCH_PARTITION_BYTES_MAX = 512 * 1024;
 const FETCH_WAIT_MS_MAX = 100;
 const HEARTBEATS_A_SESSION = 5;
 
+/** Those that this process is a member of. */
+export const GROUPS: Set<Pick<Group, 'lag' | 'taken'>> = new Set();
+
 /** Makes the service a member of its group `PREFIXname`; call `start` on what is returned. */
 export function joinGroup(context: ServiceContext, options: GroupOptions): Group {
   const { kafka, admin, settings, log, fail, name } = context;
@@ -119,6 +122,7 @@ export function joinGroup(context: ServiceContext, options: GroupOptions): Group
       );
     }
   });
+  GROUPS.add(intake);
   return {
     start: intake.start,
     get partitions() {
@@ -130,6 +134,7 @@ export function joinGroup(context: ServiceContext, options: GroupOptions): Group
     resume: intake.resume,
     pause: intake.pause,
     lag: intake.lag,
+    taken: intake.taken,
     hold: intake.hold,
     stop: intake.stop,
     commit,
@@ -140,6 +145,7 @@ export function joinGroup(context: ServiceContext, options: GroupOptions): Group
       endLooks();
       await commit();
       await intake.stop();
+      GROUPS.delete(intake);
     },
   };
 }

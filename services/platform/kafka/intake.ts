@@ -49,6 +49,8 @@ export type Intake = {
   noteEnd(topic: TopicName, partition: number, endOffset: number): void;
   /** Records behind the position, by topic's partition, as of the last batch or the last end noted. */
   lag(): { topic: TopicName; partition: number; records: number }[];
+  /** Records taken so far, by topic and offsets. */
+  readonly taken: ReadonlyMap<TopicName, number>;
   /** Takes nothing more; what was taken may still be finished and committed. */
   hold(): void;
   stop(): Promise<void>;
@@ -72,6 +74,7 @@ export function createIntake(options: IntakeOptions): Intake {
   /** By partition: resolves when what became of its last assignment is over, be it ready or dropped. */
   const restoring = new Map<number, Promise<void>>();
   const nameOf = new Map<string, TopicName>(topics.map((topic) => [prefix + topic, topic]));
+  const taken = new Map<TopicName, number>();
   let joined: { memberId: string; generation: number } | undefined;
   let isHeld = false;
 
@@ -158,6 +161,7 @@ export function createIntake(options: IntakeOptions): Intake {
       const batches = messages.map(({ value }) => value as Buffer);
       if (!take({ topic, partition, batches, fromOffset, nextOffset, highWatermark })) return pause();
       position.next = nextOffset;
+      taken.set(topic, (taken.get(topic) ?? 0) + nextOffset - fromOffset);
     }
     position.highWatermark = highWatermark;
     resolveOffset(String(nextOffset - 1));
@@ -165,9 +169,9 @@ export function createIntake(options: IntakeOptions): Intake {
   }
 
   // kafkajs would give the same batch again, and again.
-  function take(taken: Taken): boolean {
+  function take(batches: Taken): boolean {
     try {
-      return options.take(taken);
+      return options.take(batches);
     } catch (error) {
       fail(error as Error);
       return false;
@@ -229,6 +233,7 @@ export function createIntake(options: IntakeOptions): Intake {
         })),
       );
     },
+    taken,
     hold() {
       isHeld = true;
     },

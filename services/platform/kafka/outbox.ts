@@ -11,6 +11,8 @@ export type Outbox = {
   /** Bytes handed over and not acknowledged. */
   readonly pendingBytes: number;
   readonly recordsSent: number;
+  /** The same by topic. */
+  readonly sent: ReadonlyMap<TopicName, number>;
   /**
    * Whether the lane of a topic's partition has so many batches that more would only wait: whoever makes small ones as
    * time goes on had better make fewer and larger ones. Of any lane where none is named.
@@ -41,7 +43,15 @@ const URGENT: ReadonlySet<TopicName> = new Set([
 ]);
 
 type Waiting = { batch: Uint8Array; records: number; resolve: (baseOffset: number) => void };
-type Lane = { topic: string; partition: number; waiting: Waiting[]; head: number; isInFlight: boolean; road: Road };
+type Lane = {
+  name: TopicName;
+  topic: string;
+  partition: number;
+  waiting: Waiting[];
+  head: number;
+  isInFlight: boolean;
+  road: Road;
+};
 /** A connection and what waits for it. */
 type Road = { producer: RawProducer; ready: Lane[]; requests: number };
 
@@ -58,6 +68,7 @@ export function createOutbox(
   const idlers: (() => void)[] = [];
   let pendingBytes = 0;
   let recordsSent = 0;
+  const sent = new Map<TopicName, number>();
   let isPumpDue = false;
 
   function pumpAll(): void {
@@ -103,6 +114,7 @@ export function createOutbox(
           if (lane.waiting.length > lane.head) on.ready.push(lane);
           pendingBytes -= item.batch.byteLength;
           recordsSent += item.records;
+          sent.set(lane.name, (sent.get(lane.name) ?? 0) + item.records);
           const offset = offsets.get(`${lane.topic}/${lane.partition}`);
           if (offset === undefined) return fail(new Error(`no answer for ${lane.topic}/${lane.partition}`));
           item.resolve(offset);
@@ -121,19 +133,19 @@ export function createOutbox(
       let lane = lanes.get(key);
       if (lane === undefined) {
         const taken = URGENT.has(topic) ? roads.urgent : roads.other;
-        lane = { topic: name, partition, waiting: [], head: 0, isInFlight: false, road: taken };
+        lane = { name: topic, topic: name, partition, waiting: [], head: 0, isInFlight: false, road: taken };
         lanes.set(key, lane);
       }
       const { waiting } = lane;
       pendingBytes += batch.byteLength;
-      const sent = new Promise<number>((resolve) => waiting.push({ batch, records, resolve }));
+      const acknowledged = new Promise<number>((resolve) => waiting.push({ batch, records, resolve }));
       if (!lane.isInFlight && waiting.length === lane.head + 1) lane.road.ready.push(lane);
       // What is handed over in one turn of the loop goes in one request.
       if (!isPumpDue) {
         isPumpDue = true;
         setImmediate(pumpAll);
       }
-      return sent;
+      return acknowledged;
     },
     get pendingBytes() {
       return pendingBytes;
@@ -141,6 +153,7 @@ export function createOutbox(
     get recordsSent() {
       return recordsSent;
     },
+    sent,
     isBehind(topic, partition) {
       if (topic !== undefined) return depthOf(lanes.get(`${prefix}${topic}/${partition}`)) >= LANE_BATCHES_MAX;
       for (const lane of lanes.values()) if (depthOf(lane) >= LANE_BATCHES_MAX) return true;

@@ -32,7 +32,12 @@ export type ReadOptions = {
   maxWaitMs?: number;
 };
 
-export type Reached = { readonly range: Required<PartitionRange>; readonly nextOffset: number };
+/** `endOffset`: where the partition ended as of the last answer. */
+export type Reached = {
+  readonly range: Required<PartitionRange>;
+  readonly nextOffset: number;
+  readonly endOffset: number;
+};
 
 export type Reading = {
   /** Resolves when every range is read or `stop` was called; rejects with a KafkaError, or with what `onBatch` threw. */
@@ -78,13 +83,14 @@ export function beginningOffsets(kafka: Kafka, topic: string): Promise<number[]>
 }
 
 type Range = Required<PartitionRange>;
-type Position = { range: Range; nextOffset: number };
+type Position = { range: Range; nextOffset: number; endOffset: number };
 type Handover = { batch: Buffer; range: Range };
 
 async function readAll(kafka: Kafka, options: ReadOptions, stopping: AbortSignal): Promise<void> {
   const positions = options.partitions.map(({ untilOffset = Number.POSITIVE_INFINITY, ...rest }) => ({
     range: { ...rest, untilOffset },
     nextOffset: rest.fromOffset,
+    endOffset: rest.fromOffset,
   }));
   const topics = [...new Set(options.partitions.map(({ topic }) => topic))];
   await withCluster(kafka, topics, stopping, async (cluster) => {
@@ -151,9 +157,11 @@ function advance(positions: readonly Position[], answers: readonly FetchedTopics
   const handovers: Handover[] = [];
   for (const { responses } of answers) {
     for (const { topicName, partitions } of responses) {
-      for (const { partition, messages } of partitions) {
+      for (const { partition, messages, highWatermark } of partitions) {
         const position = positions.find(({ range }) => range.topic === topicName && range.partition === partition);
-        if (position !== undefined) advanceOne(position, messages, handovers);
+        if (position === undefined) continue;
+        position.endOffset = Number(highWatermark);
+        advanceOne(position, messages, handovers);
       }
     }
   }

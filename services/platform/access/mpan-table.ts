@@ -76,6 +76,15 @@ export class MpanTable {
     return (words[at + 1] & HAS_DEVICE) !== 0 && words[at + 2] === first && words[at + 3] === second;
   }
 
+  /** The two halves of the device's EUI-64. */
+  deviceFirst(at: number): number {
+    return this.#words[at + 2];
+  }
+
+  deviceSecond(at: number): number {
+    return this.#words[at + 3];
+  }
+
   /** Position in REGISTERS. */
   register(at: number): number {
     return (this.#words[at + 1] >>> REGISTER_BIT) & 1;
