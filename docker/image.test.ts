@@ -88,8 +88,8 @@ describe.skipIf(!hasImage)('the image, as nobody, with a root that cannot be wri
 
   test('plans a day, and says so as the command line does', () => {
     const { status, stdout, stderr } = docker(
-      ['plan', 'settlement-day', '--set', 'fleet.meters=5000', '--json', '--out', '/work/report'],
-      '--tmpfs=/work:mode=1777',
+      ['plan', 'settlement-day', '--set', 'fleet.meters=5000', '--json', '--out', '/reports/day'],
+      '--tmpfs=/reports',
     );
     expect([0, 1, 4], stderr).toContain(status);
     const report = JSON.parse(stdout) as { verdict: string };
@@ -112,7 +112,7 @@ describe.skipIf(!hasImage)('the image, as nobody, with a root that cannot be wri
   test('names its version, and what it lacks where nothing can be written', () => {
     expect(docker(['--version']).stdout).toBe(`${version}\n`);
     const { status, stderr } = docker(['plan', 'settlement-day']);
-    expect([status, stderr]).toEqual([3, expect.stringMatching(/EROFS|read-only/)]);
+    expect([status, stderr]).toEqual([3, expect.stringMatching(/EROFS|EACCES/)]);
   });
 
   test('knows every service', () => {
