@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 help:
 	@echo 'make demo    plan a Settlement Day of 100,000 meters and say where the report is'
 	@echo 'make test    check types, style and behaviour'
-	@echo 'make test-docker   the tests of Kafka on containers; starts an engine and makes images where there are none'
+	@echo 'make test-docker   the tests of Kafka on containers, and of our image; starts an engine and makes images where there are none'
 	@echo 'make bench   measure; one JSON object a line'
 	@echo 'make docs    write the generated pages of docs/reference anew'
 

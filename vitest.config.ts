@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const FOLDERS = '{bin,core,fleet-sim,services,schemas,load-tests,docs,helm}/**';
+const FOLDERS = '{bin,core,fleet-sim,services,schemas,load-tests,docs,helm,docker}/**';
 
 export default defineConfig({
   test: {

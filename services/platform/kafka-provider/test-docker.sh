@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests of Kafka on containers. An engine that answers is used; where none does, one is started from Debian's
+# Runs the tests of Kafka on containers, and those of our image. An engine that answers is used; where none does, one is started from Debian's
 # docker.io (needs root) with what works inside a container, and stopped at the end. Where the images cannot be pulled,
 # build-local-image.sh makes them.
 set -euo pipefail
@@ -45,5 +45,7 @@ unset KAFKA_BROKERS SCHEMA_REGISTRY_URL
 export MDR_KAFKA_PROVIDER=docker MDR_KAFKA_DIR=$work/kafka
 cd "$root"
 vitest run --project kafka "${@:-services/platform/kafka-provider}"
+docker/build-local.sh
+vitest run --project rules docker
 left=$(docker ps --all --quiet | wc -l)
 [ "$left" = 0 ] || [ -z "$engine" ] || { echo "$left containers are left" >&2; exit 1; }
