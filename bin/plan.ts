@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MdrError } from '#core/errors.ts';
 import { buildReport } from '#load-tests/plan/build-report.ts';
-import { type PlanResult, runPlan } from '#load-tests/plan/run.ts';
-import { makeReportDirectory, writeReport } from '#load-tests/report/write.ts';
+import { openMetricsOf } from '#load-tests/plan/openmetrics.ts';
+import { type PlanOptions, type PlanResult, runPlan } from '#load-tests/plan/run.ts';
+import { makeReportDirectory, writeParts, writeReport } from '#load-tests/report/write.ts';
 import { type LoadedScenario, loadScenario } from '#load-tests/scenario/load.ts';
 import { version } from '#services/platform/version.ts';
 import { createProgress } from './progress.ts';
@@ -23,6 +24,7 @@ SCENARIO is the name of a built-in one ('mdr scenarios' lists them) or a YAML fi
   --workers N        threads (this machine has ${availableParallelism()}); the result does not depend on it
   --sample 1/N       simulates one in N cells, at random, and gives 95 % intervals
   --out DIR          where the report goes (mdr-report/SCENARIO unless given)
+  --openmetrics FILE writes the run as time-stamped metrics, for the dashboards of real ones (docs/using/dashboards.md)
   --json             prints the report as JSON and nothing else; writes files only with --out
   --help
 
@@ -51,6 +53,7 @@ export async function run(argv: string[]): Promise<number> {
       workers: { type: 'string' },
       sample: { type: 'string' },
       out: { type: 'string' },
+      openmetrics: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -65,10 +68,12 @@ export async function run(argv: string[]): Promise<number> {
   const loaded = loadScenario(name, settings);
   const directory = values.out ?? (values.json ? undefined : join('mdr-report', loaded.scenario.name));
   if (directory !== undefined) await makeReportDirectory(directory);
-  const result = await simulate(loaded, workers, sampleOneIn, values.json);
+  const { openmetrics } = values;
+  const result = await simulate(loaded, { workers, sampleOneIn, hasTimeline: openmetrics !== undefined }, values.json);
   const command = commandOf(name, values, sampleOneIn);
   const report = buildReport(result, { workers, sampleOneIn, version: version(), command });
   if (directory !== undefined) await writeReport(report, directory);
+  if (openmetrics !== undefined) await writeParts(openmetrics, openMetricsOf(result));
   if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else showResult(report, directory as string);
   if (!result.settled && result.complete) {
@@ -79,12 +84,7 @@ export async function run(argv: string[]): Promise<number> {
   return VERDICT_EXIT_CODES[report.verdict];
 }
 
-async function simulate(
-  loaded: LoadedScenario,
-  workers: number,
-  sampleOneIn: number,
-  isQuiet: boolean,
-): Promise<PlanResult> {
+async function simulate(loaded: LoadedScenario, options: PlanOptions, isQuiet: boolean): Promise<PlanResult> {
   const stopping = new AbortController();
   const stop = () => {
     process.stderr.write('\nStopping after the cells in progress; press Ctrl-C again to leave at once.\n');
@@ -93,7 +93,7 @@ async function simulate(
   process.once('SIGINT', stop);
   const progress = createProgress(process.stderr, loaded.scenario.name, isQuiet);
   try {
-    return await runPlan(loaded, { workers, sampleOneIn, signal: stopping.signal, onProgress: progress.show });
+    return await runPlan(loaded, { ...options, signal: stopping.signal, onProgress: progress.show });
   } finally {
     progress.end();
     process.removeListener('SIGINT', stop);

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { freePort } from '#services/platform/kafka-provider/ports.ts';
 import { describeWithKafka } from '#services/platform/test/with-kafka.ts';
+import { bash, blocksOf, settled } from './test/page-blocks.ts';
 
 const MDR = fileURLToPath(new URL('mdr', import.meta.url));
 const USING = fileURLToPath(new URL('../docs/using/', import.meta.url));
@@ -14,40 +14,6 @@ const MARK = '--- block';
 const PORTS = ['9470', '9471', '8443'];
 const folder = mkdtempSync(join(tmpdir(), 'mdr-using-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-type Block = { commands: string; prints: string[] };
-
-/** Blocks of commands of a page, each with the lines that the next block says it prints. */
-function blocksOf(page: string): Block[] {
-  const blocks: Block[] = [];
-  for (const [, kind, text] of page.matchAll(/^```(text)?\n([\s\S]*?)^```$/gm)) {
-    if (kind === 'text') (blocks.at(-1) as Block).prints.push(...text.trim().split('\n'));
-    else blocks.push({ commands: text.trim(), prints: [] });
-  }
-  return blocks;
-}
-
-/** Seconds differ from run to run. */
-const settled = (text: string) => text.replaceAll(/\d+\.\d s\b/g, 'N s');
-
-function bash(
-  script: string,
-  cwd: string,
-  env: NodeJS.ProcessEnv,
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const child = spawn('bash', ['-c', script], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (part) => {
-      stdout += String(part);
-    });
-    child.stderr.on('data', (part) => {
-      stderr += String(part);
-    });
-    child.once('close', (code) => resolve({ code, stdout, stderr }));
-  });
-}
 
 describeWithKafka('the pages that tell how to use the stream', ({ brokers, registryUrl }) => {
   test.each([[['users']], [['registrations']], [['gateway', 'schedules']]])(

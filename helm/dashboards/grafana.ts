@@ -4,6 +4,7 @@ import type { Dashboard, Panel, Variable } from './panel.ts';
 const SCHEMA_VERSION = 39;
 const COLUMNS = 24;
 const HEIGHT = 8;
+const STAT_HEIGHT = 5;
 const ROW_HEIGHT = 1;
 const DATASOURCE = { type: 'prometheus', uid: '$datasource' } as const;
 const REFRESH = '30s';
@@ -28,7 +29,7 @@ export function grafanaJson({ uid, title, description, from, variables, rows }: 
     });
     y += ROW_HEIGHT;
     for (const panel of row.panels) {
-      const height = panel.height ?? HEIGHT;
+      const height = panel.height ?? (panel.kind === 'stat' ? STAT_HEIGHT : HEIGHT);
       if (x + panel.width > COLUMNS) {
         y += rowHeight;
         [x, rowHeight] = [0, 0];

@@ -28,6 +28,7 @@ export const networks: Dashboard = {
           ],
           unit: 'percentunit',
           width: 6,
+          height: 8,
           bounds: { amber: 0.8, red: 0.95 },
         },
         {

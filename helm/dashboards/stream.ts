@@ -171,6 +171,7 @@ export const stream: Dashboard = {
           ],
           unit: 'short',
           width: 8,
+          height: 8,
         },
         {
           kind: 'timeseries',

@@ -12,7 +12,7 @@ function shareWithin(by: string): string {
 
 /** What is left of the misses that an objective allows: 1 is all, 0 none, below 0 it is missed. */
 function budgetLeft(objective: 'target' | 'minimum'): string {
-  const bound = `scalar(max(${of('mdr_trt_objective_ratio', { objective: `="${objective}"` })}))`;
+  const bound = `scalar(max(last_over_time(${of('mdr_trt_objective_ratio', { objective: `="${objective}"` })}[$__range])))`;
   return `1 - (1 - ${shareWithin('mode')}) / (1 - ${bound})`;
 }
 

@@ -15,6 +15,7 @@ import { createLog } from '#services/platform/log.ts';
 import { encodeRun, RUN_PARTITION, type RunRecord } from '#services/platform/run-record.ts';
 import { endService, givenServices, type ServiceProcess, startService, statusOf, untilReady } from './processes.ts';
 import { type Sample, takeSample } from './sample.ts';
+import { writeScrapeTargets } from './scrape-targets.ts';
 
 export type LoadOptions = {
   loaded: LoadedScenario;
@@ -37,6 +38,8 @@ export type LoadOptions = {
   durationMs?: number;
   signal?: AbortSignal;
   onProgress(progress: LoadProgress): void;
+  /** Called once every service is ready, before the clock starts: for who wants to see it all. */
+  onReady?(): Promise<void>;
   /** Called once the run is under way, for tests that do harm: it does not end before they have, nor with a service. */
   onRunning?(running: RunningLoad): Promise<void>;
 };
@@ -135,7 +138,9 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
       for (let k = 0; k < (options.processes[name] ?? 1); k++) services.push(await start(name, settingsOf(name)));
     }
     onProgress({ phase: 'restoring tables', model });
+    writeScrapeTargets(directory, services, options.runId);
     await Promise.all(services.map((service) => untilReady(service, READY_WITHIN_MS)));
+    await options.onReady?.();
     const startedWallMs = nowMs() + START_AFTER_MS;
     const record: RunRecord = { ...prepared, state: 'RUNNING', wallEpochMs: startedWallMs };
     await publish(record);
@@ -147,6 +152,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
       async restart(service) {
         const again = await start(service.name, settingsOf(service.name));
         services[services.indexOf(service)] = again;
+        writeScrapeTargets(directory, services, options.runId);
         return again;
       },
     });

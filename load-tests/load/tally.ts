@@ -165,8 +165,9 @@ class Counting {
       const atMs = receivedMs - this.#originMs;
       const day = counts.dayOf(atMs);
       if (day === UNCOUNTED) return;
+      const row = rowOf(this.#matrixSrv[response.srv], mode, response.service);
       if (response.source === RESPONSE_SOURCE.accessControl) {
-        counts.refused(day, user, response.fact as Fact);
+        counts.refused(day, user, row, response.fact as Fact, atMs);
         return;
       }
       addLatency(this.platform[mode], platformMs);
@@ -174,7 +175,6 @@ class Counting {
         counts.quarantined(day, user);
         counts.released(day);
       }
-      const row = rowOf(this.#matrixSrv[response.srv], mode, response.service);
       const code = codeOf(response.code) as string;
       const field = response.source === RESPONSE_SOURCE.anomaly ? DAY.dccOnly : FLEET_FIELD[code];
       const hasData = code === 'I0';

@@ -8,6 +8,7 @@ import { addInto, DAY, dayAt, REFUSALS, ROW, rowAt, USER, userAt } from './count
 import { bucketOf, HISTOGRAM_BUCKETS } from './histogram.ts';
 import type { Model } from './model.ts';
 import { bucketsOf, type NetworkTally, SERIES_BUCKETS, SERIES_SHIFT } from './tally.ts';
+import { Timeline } from './timeline.ts';
 
 const HOUR_MS = 3_600_000;
 /** Day of a request received before the first counted day or after the last. */
@@ -27,6 +28,7 @@ export class CellCounts {
   readonly #bucketMs: number;
   readonly #buckets: number;
   #into!: NetworkTally;
+  #timeline: Timeline | null = null;
   #trtMs!: Float64Array;
 
   constructor(model: Model) {
@@ -40,6 +42,7 @@ export class CellCounts {
   start(network: number, into: NetworkTally): void {
     this.#into = into;
     this.#trtMs = this.#model.trtMs[network];
+    this.#timeline = into.timeline.length === 0 ? null : new Timeline(this.#model, into.timeline, network);
     this.open = 0;
     this.counted.fill(0);
   }
@@ -64,8 +67,9 @@ export class CellCounts {
     this.#into.requestsByHour[Math.floor((atMs - countedStartMs) / HOUR_MS)]++;
   }
 
-  refused(day: number, user: number, fact: Fact): void {
+  refused(day: number, user: number, row: number, fact: Fact, atMs: number): void {
     const { counters } = this.#model;
+    this.#timeline?.refused(row, user, REFUSAL_OF_FACT[fact], atMs);
     this.counted[dayAt(counters, day) + DAY.refused + REFUSAL_OF_FACT[fact]]++;
     this.counted[userAt(counters, day, user) + USER.refused]++;
   }
@@ -104,7 +108,9 @@ export class CellCounts {
     this.open--;
     counted[dayAt(counters, day) + field]++;
     counted[userBase + USER.judged]++;
-    if (counts && !isBreach(0, this.#trtMs[row] / 1000, 0, latencyMs)) {
+    const isWithin = counts && !isBreach(0, this.#trtMs[row] / 1000, 0, latencyMs);
+    this.#timeline?.answered(row, user, field, clockStartMs, latencyMs, isWithin);
+    if (isWithin) {
       counted[at + ROW.within]++;
       counted[userBase + USER.within]++;
       if (!hasData) counted[at + ROW.withinWithoutData]++;
@@ -126,6 +132,7 @@ export class CellCounts {
     const { counters } = this.#model;
     const at = rowAt(counters, day, row);
     this.open--;
+    this.#timeline?.leftOpen(row, clockStartMs);
     this.counted[dayAt(counters, day) + DAY.open]++;
     this.counted[at + ROW.open]++;
     this.counted[userAt(counters, day, user) + USER.judged]++;

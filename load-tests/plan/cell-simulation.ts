@@ -328,7 +328,7 @@ export class CellSimulation {
     const countedDay = counts.dayOf(atMs);
     if (countedDay !== UNCOUNTED) {
       counts.received(countedDay, user, flags, mode, ordinal, atMs);
-      if (fact !== FACT.accepted) counts.refused(countedDay, user, fact);
+      if (fact !== FACT.accepted) counts.refused(countedDay, user, row, fact, atMs);
     }
     if (fact !== FACT.accepted) return;
     if (mode === ON_DEMAND && this.#isExcess(user, srv, atMs)) {

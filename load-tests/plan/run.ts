@@ -18,6 +18,8 @@ export type PlanOptions = {
   sampleOneIn: number;
   /** Draws which cells; the scenario's seed unless told. */
   sampleSeed?: number;
+  /** Counts by time as well, for what is made of it afterwards. */
+  hasTimeline?: boolean;
   /** Stops the run after the cells in progress. */
   signal?: AbortSignal;
   onProgress?: (progress: { cellsDone: number; cells: number; pass: number }) => void;
@@ -58,7 +60,8 @@ export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Pro
   const model = compileModel(loaded.scenario, loaded.matrix);
   const cells = selectCells(model.fleet, options.sampleOneIn, options.sampleSeed ?? model.scenario.seed);
   const progress = new Int32Array(new SharedArrayBuffer(8));
-  const data: WorkerData = { scenario: loaded.scenario, matrix: loaded.matrix, progress };
+  const hasTimeline = options.hasTimeline === true;
+  const data: WorkerData = { scenario: loaded.scenario, matrix: loaded.matrix, progress, hasTimeline };
   const pool = new Piscina<Task, TaskResult>({
     filename: new URL('./worker.ts', import.meta.url).href,
     minThreads: options.workers,
@@ -74,7 +77,7 @@ export async function runPlan(loaded: LoadedScenario, options: PlanOptions): Pro
   });
   const simulate = (cutoffs: Cutoffs, watched: Watched) => {
     Atomics.store(progress, PROGRESS.cellsDone, 0);
-    return simulatePass(pool, model, cells, options.workers, cutoffs, watched);
+    return simulatePass(pool, model, cells, options, cutoffs, watched);
   };
   try {
     const weight = model.fleet.cells / cells.length;
@@ -126,12 +129,12 @@ async function simulatePass(
   pool: Piscina<Task, TaskResult>,
   model: Model,
   cells: Int32Array,
-  workers: number,
+  { workers, hasTimeline = false }: PlanOptions,
   cutoffs: Cutoffs,
   watched: Watched,
 ): Promise<{ tally: Tally; records: Float64Array; complete: boolean }> {
   const perTask = Math.max(1, Math.min(CELLS_PER_TASK_MAX, Math.ceil(cells.length / (workers * TASKS_PER_WORKER))));
-  const tally = createTally(model);
+  const tally = createTally(model, hasTimeline);
   const parts: Float64Array[] = [];
   const tasks: Promise<void>[] = [];
   for (let at = 0; at < cells.length; at += perTask) {

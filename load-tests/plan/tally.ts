@@ -1,6 +1,7 @@
 import { bucketMsOf } from '#fleet-sim/occupancy.ts';
 import { HISTOGRAM_BUCKETS } from './histogram.ts';
 import type { Model } from './model.ts';
+import { timelineLength } from './timeline.ts';
 
 const HOUR_MS = 3_600_000;
 /** On-demand latency over the day is kept coarser than the TRT table's: 16 buckets to each doubling. */
@@ -26,6 +27,8 @@ export type NetworkTally = {
   onDemand: Float64Array;
   /** On-demand requests by User, SRV and period of the Anomaly Detection Thresholds. */
   anomalyCounts: Float64Array;
+  /** Laid out by timeline.ts; empty where it was not asked for. No part of what a run's digest is over. */
+  timeline: Float64Array;
 };
 
 export type Tally = { networks: NetworkTally[] };
@@ -45,7 +48,7 @@ export function anomalyPeriodsOf(model: Model): number {
   return Math.ceil(model.horizonMs / (model.scenario.anomaly.periodSeconds * 1000)) + 2;
 }
 
-export function createTally(model: Model): Tally {
+export function createTally(model: Model, hasTimeline = false): Tally {
   const { counters, rows } = model;
   const buckets = bucketsOf(model);
   const hours = hoursOf(model);
@@ -66,6 +69,7 @@ export function createTally(model: Model): Tally {
       requestsByHour: new Float64Array(hours),
       onDemand: new Float64Array(buckets * SERIES_BUCKETS),
       anomalyCounts: new Float64Array(model.users.length * model.matrix.services.length * anomalyPeriodsOf(model)),
+      timeline: new Float64Array(hasTimeline ? timelineLength(model) : 0),
     }),
   );
   return { networks };
@@ -80,6 +84,7 @@ export function mergeTally(into: Tally, from: Tally): void {
     for (let k = 0; k < total.latencyMsMax.length; k++) {
       total.latencyMsMax[k] = Math.max(total.latencyMsMax[k], part.latencyMsMax[k]);
     }
+    for (let k = 0; k < total.timeline.length; k++) total.timeline[k] += part.timeline[k];
     const parts = summedArrays(part);
     summedArrays(total).forEach((array, k) => {
       const added = parts[k];
@@ -88,7 +93,7 @@ export function mergeTally(into: Tally, from: Tally): void {
   });
 }
 
-/** Every array that adds up, in a fixed order. */
+/** Every array that adds up and is always there, in a fixed order. */
 export function summedArrays(tally: NetworkTally): Float64Array[] {
   return [
     tally.counted,

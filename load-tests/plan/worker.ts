@@ -8,7 +8,7 @@ import { recordLength, writeRecord } from './records.ts';
 import { createTally, type Tally } from './tally.ts';
 
 /** What every worker of a run is given; `progress` is [cells done, stop]. */
-export type WorkerData = { scenario: Scenario; matrix: Matrix; progress: Int32Array };
+export type WorkerData = { scenario: Scenario; matrix: Matrix; progress: Int32Array; hasTimeline: boolean };
 
 export const PROGRESS = { cellsDone: 0, stop: 1 } as const;
 
@@ -24,10 +24,10 @@ let compiled: Model | undefined;
 
 /** Simulates the task's cells one by one, until it is told to stop. */
 export default function simulateCells({ cells, cutoffs, watched }: Task): TaskResult {
-  const { scenario, matrix, progress } = workerData as WorkerData;
+  const { scenario, matrix, progress, hasTimeline } = workerData as WorkerData;
   compiled ??= compileModel(scenario, matrix);
   const model = compiled;
-  const tally = createTally(model);
+  const tally = createTally(model, hasTimeline);
   const simulation = new CellSimulation(model, tally, cutoffs, watched);
   const length = recordLength(model);
   const records = new Float64Array(cells.length * length);

@@ -42,7 +42,17 @@ export async function makeReportDirectory(directory: string): Promise<void> {
   }
 }
 
-async function writeWhole(path: string, content: string): Promise<void> {
+/** Writes a file of any length from its parts, whole or not at all. Throws MdrError COULD_NOT_RUN where it cannot. */
+export async function writeParts(path: string, parts: Iterable<string>): Promise<void> {
+  try {
+    await writeWhole(path, parts);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw new MdrError('COULD_NOT_RUN', `cannot write ${path}: ${error.message}`);
+  }
+}
+
+async function writeWhole(path: string, content: string | Iterable<string>): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     await writeFile(temporary, content, { flush: true });

@@ -14,24 +14,20 @@ const EDGES = DUE_EDGES_SECONDS.length;
 export class DeadlineSlack {
   /** By mode and edge of DUE_EDGES_SECONDS: requests whose deadline comes within it, but not within the one before. */
   readonly #due = new Float64Array(MODES.length * (EDGES + 1));
-  /** By mode and TRT: the least time left, ms. */
-  readonly #leastMs: readonly Map<number, number>[] = MODES.map(() => new Map());
+  /** By mode, in the order in which they are met: a TRT, -1 behind the last, and the least time left of its requests. */
+  readonly #trtSeconds = new Int32Array(MODES.length * TRTS_MAX).fill(-1);
+  readonly #leastMs = new Float64Array(MODES.length * TRTS_MAX).fill(Number.POSITIVE_INFINITY);
 
   /** `nowMs`: the present of the partition. */
   add(open: OpenColumns, nowMs: number): void {
     const { used, mode, trtSeconds, deadlineMs, isBreached } = open;
-    // The requests of a lane have few TRTs, and come in runs of one: a map is asked when it changes.
-    let [lastMode, lastTrt, least] = [-1, -1, Number.POSITIVE_INFINITY];
     for (let k = 0; k < used; k++) {
       const leftMs = deadlineMs[k] - nowMs;
       if (isBreached[k] !== 0 || Number.isNaN(leftMs)) continue;
       this.#due[mode[k] * (EDGES + 1) + edgeOf(leftMs / 1000)]++;
-      if (mode[k] !== lastMode || trtSeconds[k] !== lastTrt) {
-        this.#keep(lastMode, lastTrt, least);
-        [lastMode, lastTrt, least] = [mode[k], trtSeconds[k], leftMs];
-      } else if (leftMs < least) least = leftMs;
+      const at = this.#slotOf(mode[k], trtSeconds[k]);
+      if (at >= 0 && leftMs < this.#leastMs[at]) this.#leastMs[at] = leftMs;
     }
-    this.#keep(lastMode, lastTrt, least);
   }
 
   /** Requests of a mode whose deadline comes within each edge, those before it included. */
@@ -45,9 +41,13 @@ export class DeadlineSlack {
 
   /** By TRT of a mode: how much of its TRT the oldest open request has used. */
   oldest(mode: number): { trtSeconds: number; share: number }[] {
-    return [...this.#leastMs[mode]]
-      .slice(0, TRTS_MAX)
-      .map(([trtSeconds, leastMs]) => ({ trtSeconds, share: Math.max(0, 1 - leastMs / 1000 / trtSeconds) }));
+    const slots = Array.from({ length: TRTS_MAX }, (_, k) => mode * TRTS_MAX + k);
+    return slots
+      .filter((at) => this.#trtSeconds[at] >= 0)
+      .map((at) => {
+        const trtSeconds = this.#trtSeconds[at];
+        return { trtSeconds, share: Math.max(0, 1 - this.#leastMs[at] / 1000 / trtSeconds) };
+      });
   }
 
   /**
@@ -61,10 +61,16 @@ export class DeadlineSlack {
     }, 0);
   }
 
-  #keep(mode: number, trtSeconds: number, leastMs: number): void {
-    if (mode < 0) return;
-    const known = this.#leastMs[mode].get(trtSeconds);
-    if (known === undefined || leastMs < known) this.#leastMs[mode].set(trtSeconds, leastMs);
+  /** -1 where a matrix has more TRTs than there is room for. */
+  #slotOf(mode: number, trtSeconds: number): number {
+    const first = mode * TRTS_MAX;
+    for (let at = first; at < first + TRTS_MAX; at++) {
+      if (this.#trtSeconds[at] === trtSeconds) return at;
+      if (this.#trtSeconds[at] >= 0) continue;
+      this.#trtSeconds[at] = trtSeconds;
+      return at;
+    }
+    return -1;
   }
 }
 
