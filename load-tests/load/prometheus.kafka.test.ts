@@ -10,6 +10,7 @@ import type { Report } from '#load-tests/report/report.ts';
 import { loadScenario } from '#load-tests/scenario/load.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
 import { createKafka } from '#services/platform/kafka/client.ts';
+import { NO_SECURITY } from '#services/platform/kafka/security.ts';
 import { createLog } from '#services/platform/log.ts';
 import { METRICS } from '#services/platform/metrics/catalogue.ts';
 import { isInstalled } from '#services/platform/test/installed.ts';
@@ -75,6 +76,7 @@ describeWithKafka('a run as a real Prometheus sees it', ({ brokers, registryUrl,
         kafka: {
           brokers,
           registryUrl,
+          security: NO_SECURITY,
           provider: 'given',
           outlives: true,
           killBroker: nothing,
