@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { MdrError } from '#core/errors.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
 import { freePort } from '#services/platform/kafka-provider/ports.ts';
-import { serviceNodeFlags } from '#services/platform/node-flags.ts';
+import { serviceEnvironment, serviceNodeFlags } from '#services/platform/node-flags.ts';
 
 const MDR = fileURLToPath(new URL('../../bin/mdr.ts', import.meta.url));
 
@@ -69,7 +69,7 @@ export async function startService(options: StartOptions): Promise<ServiceProces
     ],
     // A group of its own: Ctrl-C goes to mdr load, which ends them in order. Where it is ended by force its end of their
     // input closes, and they end by themselves.
-    { stdio: ['pipe', 'pipe', 'pipe'], detached: true },
+    { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env: serviceEnvironment() },
   );
   const file = createWriteStream(log);
   child.stdout?.pipe(file, { end: false });
