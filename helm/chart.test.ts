@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { DCC_ACCESS_CONTROL_BROKER } from '#core/identifiers.ts';
 import { SERVICE_NODE_FLAGS } from '#services/platform/node-flags.ts';
+import { RUNBOOKS } from './dashboards/grafana.ts';
 import { exampleFile, exampleText } from './examples.ts';
 import {
   CHART,
@@ -272,6 +273,17 @@ test.skipIf(HELM === undefined)('rules and dashboards are those of their folders
   const configMap = made.find(({ metadata }) => metadata.name === 'example-mdr-stream-dashboard-stream');
   expect(configMap?.metadata.labels?.grafana_dashboard).toBe('1');
   expect(JSON.parse(configMap?.data['stream.json'])).toEqual(JSON.parse(dashboard));
+});
+
+test.skipIf(HELM === undefined)('alerts and dashboards link to where the runbooks are said to be', () => {
+  const rendered = render(['-f', valuesFile('monitoring')]);
+  expect(rendered).not.toContain(RUNBOOKS);
+  for (const kind of ['PrometheusRule', 'ConfigMap']) {
+    const texts = documentsOf(rendered).filter(({ manifest }) => manifest.kind === kind);
+    expect(texts.map(({ text }) => text).join('\n')).toContain('https://runbooks.example/mdr-stream/Mdr');
+  }
+  const usual = render(['-f', valuesFile('smallest'), '--set', 'prometheusRule.enabled=true']);
+  expect(usual).toContain(`runbook_url: ${RUNBOOKS}/Mdr`);
 });
 
 describe.skipIf(HELM === undefined)('scenarios', () => {
