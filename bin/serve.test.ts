@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { COMMON_SETTINGS } from '#services/platform/settings.ts';
+import { COMMON_SETTINGS, type Setting } from '#services/platform/settings.ts';
 import { SERVICES } from './serve.ts';
 
 const MDR = fileURLToPath(new URL('mdr', import.meta.url));
@@ -27,7 +27,10 @@ test.each([[['--help']], [['trt-monitor', '--help']]])('%j describes every servi
     expect(stdout).toMatch(new RegExp(`^  ${name} +${summary.replaceAll('.', '\\.')}$`, 'm'));
     for (const own of Object.keys(settings)) expect(stdout).toMatch(new RegExp(`^  --${own} `, 'm'));
   }
-  for (const common of Object.keys(COMMON_SETTINGS)) expect(stdout).toMatch(new RegExp(`^  --${common} `, 'm'));
+  for (const [common, { isSecret, doc }] of Object.entries<Setting>(COMMON_SETTINGS)) {
+    if (isSecret) expect(stdout).not.toMatch(new RegExp(`^  --${common} `, 'm'));
+    expect(stdout).toMatch(new RegExp(`^  ${isSecret ? '' : `--${common}`} +${RegExp.escape(doc)}`, 'm'));
+  }
 });
 
 test('no service has a setting that all have already', () => {

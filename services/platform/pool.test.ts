@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { sleep } from './clock.ts';
 import { createPool } from './pool.ts';
 
 const TASKS = 300;
@@ -22,3 +23,20 @@ test.each([2, 3, 4, 8])(
     expect(furthestApart).toBeLessThanOrEqual(2);
   },
 );
+
+test('what is under way or asked for when the pool ends is dropped, and fails nobody', async () => {
+  const pool = createPool<number, void>(new URL('./test/spinning-worker.ts', import.meta.url), 1);
+  const settled: string[] = [];
+  const note = (task: Promise<void>) =>
+    task.then(
+      () => settled.push('done'),
+      (error: Error) => settled.push(error.message),
+    );
+  await pool.run(1);
+  void note(pool.run(60_000));
+  void note(pool.run(1));
+  await pool.end();
+  void note(pool.run(1));
+  await sleep(50);
+  expect(settled).toEqual([]);
+});

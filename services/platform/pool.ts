@@ -4,6 +4,7 @@ import { nowMs } from './clock.ts';
 /** Worker threads of a service. A task's buffers in `transfer` are moved, not copied. */
 export type Pool<Task, Result> = {
   run(task: Task, transfer?: ArrayBuffer[]): Promise<Result>;
+  /** Ends the threads. Tasks under way, or asked for from then on, are dropped: their promises stay as they are. */
   end(): Promise<void>;
 };
 
@@ -29,12 +30,18 @@ export function createPool<Task, Result>(filename: URL, threads: number, workerD
   });
   const load: PoolLoad = { threads, open: 0, done: 0, busyMs: 0, sinceMs: nowMs() };
   POOL_LOADS.add(load);
+  let isEnding = false;
   return {
     async run(task, transfer = []) {
       settleLoad(load);
       load.open++;
       try {
+        if (isEnding) return await dropped<Result>();
         return await pool.run(task, { transferList: transfer });
+      } catch (error) {
+        // Who drains may have been given a partition a moment before: that its restore is cut off is no failure.
+        if (isEnding) return await dropped<Result>();
+        throw error;
       } finally {
         settleLoad(load);
         load.open--;
@@ -42,10 +49,15 @@ export function createPool<Task, Result>(filename: URL, threads: number, workerD
       }
     },
     async end() {
+      isEnding = true;
       POOL_LOADS.delete(load);
       await pool.destroy();
     },
   };
+}
+
+function dropped<Result>(): Promise<Result> {
+  return new Promise(() => {});
 }
 
 export function busyThreads({ open, threads }: PoolLoad): number {

@@ -1,7 +1,7 @@
 /**
- * RequestIDs that were accepted, 24 bytes each: originator, target and counter as they are. Two tables of open
- * addressing; the older one is dropped, and the newer takes its place, each time that half of what is to be remembered
- * has passed. So an id is remembered for at least `rememberMs`, and for at most half as long again.
+ * RequestIDs that were accepted, 24 bytes each: originator, target and counter as they are. Three tables of open
+ * addressing, each of a half of the time that is to be remembered: the present half, by the clock, and the two before.
+ * So an id is remembered for at least `rememberMs`, and for less than half as long again.
  */
 export class RequestIds {
   readonly #halfMs: number;
@@ -9,7 +9,8 @@ export class RequestIds {
   #newer = new IdTable();
   #older = new IdTable();
   #oldest = new IdTable();
-  #turnsAtMs = Number.NEGATIVE_INFINITY;
+  /** Which half of the time `#newer` is of, since the epoch. */
+  #half = Number.NEGATIVE_INFINITY;
 
   /** `idsMax`: in one half of the time; beyond it {@link isFull}. */
   constructor(rememberMs: number, idsMax: number) {
@@ -34,14 +35,13 @@ export class RequestIds {
   }
 
   #turn(nowMs: number): void {
-    if (nowMs < this.#turnsAtMs) return;
-    if (this.#turnsAtMs !== Number.NEGATIVE_INFINITY) {
-      const isLongPast = nowMs >= this.#turnsAtMs + this.#halfMs;
-      this.#oldest = isLongPast ? new IdTable() : this.#older;
-      this.#older = this.#newer;
-      this.#newer = new IdTable();
-    }
-    this.#turnsAtMs = nowMs + this.#halfMs;
+    const half = Math.floor(nowMs / this.#halfMs);
+    const passed = half - this.#half;
+    if (passed <= 0) return;
+    this.#oldest = passed === 1 ? this.#older : passed === 2 ? this.#newer : new IdTable();
+    this.#older = passed === 1 ? this.#newer : new IdTable();
+    this.#newer = new IdTable();
+    this.#half = half;
   }
 }
 
