@@ -19,7 +19,7 @@ Reads the topics of a run from their start, one partition after another, and pro
 code: every request received was answered once, refused by the rules, held by its User's own threshold, or is in
 dead-letters; every late one was counted as a breach, and no other. Nothing is written; it may be run at any time.
 
-  --prefix P           what stands before the topics' names (MDR_PREFIX; else the latest run of 'mdr load', else mdr.)
+  --prefix P           what stands before the topics' names (MDR_PREFIX; else that of the latest 'mdr load' that was given none, else mdr.)
   --all                demands an answer to every request, those received after the counted time too
   --no-dead-letters    what was set aside is a fault
   --show N             faults and warnings shown of each kind (20)
