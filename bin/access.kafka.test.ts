@@ -166,7 +166,7 @@ describeWithKafka('what is administered is in force on the running stream', ({ b
       '--partitions',
       String(PARTITIONS),
     ];
-    const { status, stdout, stderr } = spawnSync(MDR, [...args, ...stream], { encoding: 'utf8', timeout: 60_000 });
+    const { status, stdout, stderr } = spawnSync(MDR, [...args, ...stream], { encoding: 'utf8', timeout: 100_000 });
     expect([status, stderr.replace(/^a registration service runs.*\n/, '')]).toEqual([0, '']);
     return stdout;
   }

@@ -143,7 +143,7 @@ describeWithKafka('mdr registrations load', ({ brokers, registryUrl }) => {
       'u.yaml:3: users[0].eui is "zz", expected an EUI-64',
     ],
   ])('%j ends with %i', (given, code, message) => {
-    const { status, stdout, stderr } = spawnSync(MDR, [...given, ...stream], { encoding: 'utf8', timeout: 60_000 });
+    const { status, stdout, stderr } = spawnSync(MDR, [...given, ...stream], { encoding: 'utf8', timeout: 100_000 });
     expect([status, stdout]).toEqual([code, '']);
     expect(stderr).toContain(message);
     expect(stderr).not.toContain('bug');

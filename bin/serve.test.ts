@@ -10,7 +10,7 @@ const NAMES = 'registration, access-control, anomaly, scheduler, fleet-sim, user
 
 function serve(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   const { KAFKA_BROKERS: _, SCHEMA_REGISTRY_URL: __, ...env } = process.env;
-  return spawnSync(MDR, ['serve', ...args], { encoding: 'utf8', env, timeout: 30_000 });
+  return spawnSync(MDR, ['serve', ...args], { encoding: 'utf8', env, timeout: 100_000 });
 }
 
 test('without a name, or with another than there are, mdr serve names those that there are', () => {

@@ -118,7 +118,7 @@ describeWithKafka('mdr topics', ({ brokers, registryUrl }) => {
 
 test('brokers and a registry that do not answer are named at once: exit code 3', () => {
   const flags = ['--brokers', '127.0.0.1:9', '--registry', 'http://127.0.0.1:9'];
-  const { status, stdout, stderr } = spawnSync(MDR, ['topics', ...flags], { encoding: 'utf8', timeout: 30_000 });
+  const { status, stdout, stderr } = spawnSync(MDR, ['topics', ...flags], { encoding: 'utf8', timeout: 100_000 });
   expect([status, stdout]).toEqual([3, '']);
   expect(stderr).toContain(
     'no Kafka broker answers at 127.0.0.1:9, and no schema registry answers at http://127.0.0.1:9',
