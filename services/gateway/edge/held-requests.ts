@@ -4,11 +4,12 @@ import { bigCounterOf } from '#schemas/counter.ts';
 import { newDeviceRequest, readDeviceRequest } from '#schemas/device-request.ts';
 import { QUARANTINE_KIND, type ServiceRequestFields, symbol } from '#schemas/service-request.ts';
 import { euiText, WIRE_HEADER_BYTES, wireSchemaId } from '#schemas/wire.ts';
-import { BatchWalk } from '#services/platform/batch-walk.ts';
-import { endOffsets, type Reading, readPartitions } from '#services/platform/kafka/partition-reader.ts';
+import type { BatchWalk } from '#services/platform/batch-walk.ts';
+import type { Reading } from '#services/platform/kafka/partition-reader.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 import { DCC_TARGET, FOR_DCC } from '../delivery/response-content.ts';
 import { userKey } from '../gateway-records.ts';
+import { followTopic } from './topic-feed.ts';
 
 /** A request that is held, as its record has it. */
 export type HeldRequest = { atMs: number; fields: ServiceRequestFields; originator: Buffer; device: Buffer };
@@ -24,7 +25,7 @@ const PARTITIONS_MAX = 16;
 export class HeldRequests {
   readonly #held = new Map<string, HeldRequest>();
   readonly #isDelivered: (user: string) => boolean;
-  #reading: Reading | undefined;
+  #stop: Reading['stop'] | undefined;
 
   constructor(isDelivered: (user: string) => boolean) {
     this.#isDelivered = isDelivered;
@@ -62,31 +63,13 @@ export class HeldRequests {
   }
 
   /** Restores everything, and follows it from then on. What cannot be used is set aside elsewhere. */
-  async follow({ kafka, settings, schemaIds, fail }: ServiceContext): Promise<void> {
-    const topic = `${settings.prefix}quarantine`;
-    const ends = await endOffsets(kafka, topic);
-    const left = new Set(ends.flatMap((end, partition) => (end > 0 ? [partition] : [])));
-    const restored = Promise.withResolvers<void>();
-    if (left.size === 0) restored.resolve();
-    const walk = new BatchWalk('gateway');
-    this.#reading = readPartitions(kafka, {
-      partitions: ends.map((_, partition) => ({ topic, partition, fromOffset: 0 })),
-      onBatch: (batch, { partition }) => {
-        walk.begin({ topic: 'quarantine', partition, batches: [batch], fromOffset: 0 });
-        while (walk.next()) this.#take(walk, partition, schemaIds.quarantine);
-      },
-      onAnswerEnd(reached) {
-        for (const { range, nextOffset } of reached)
-          if (nextOffset >= ends[range.partition] && left.delete(range.partition) && left.size === 0)
-            restored.resolve();
-      },
-    });
-    this.#reading.done.catch(fail);
-    await restored.promise;
+  async follow(context: ServiceContext): Promise<void> {
+    const schemaId = context.schemaIds.quarantine;
+    this.#stop = await followTopic(context, 'quarantine', (walk, partition) => this.#take(walk, partition, schemaId));
   }
 
   async stop(): Promise<void> {
-    await this.#reading?.stop();
+    await this.#stop?.();
   }
 
   #take({ cursor }: BatchWalk, partition: number, schemaId: number): void {

@@ -4,12 +4,13 @@ import { AvroReader, MalformedBinary } from '#schemas/avro-binary.ts';
 import { bigCounterOf } from '#schemas/counter.ts';
 import { newServiceRequest, REQUEST_KIND, readServiceRequest, SOURCE } from '#schemas/service-request.ts';
 import { euiBytes, WIRE_HEADER_BYTES, wireSchemaId } from '#schemas/wire.ts';
-import { BatchWalk } from '#services/platform/batch-walk.ts';
+import type { BatchWalk } from '#services/platform/batch-walk.ts';
 import { nowMs } from '#services/platform/clock.ts';
-import { endOffsets, type Reading, readPartitions } from '#services/platform/kafka/partition-reader.ts';
+import type { Reading } from '#services/platform/kafka/partition-reader.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 import { REQUEST_ID_BYTES, type RequestIds } from './request-ids.ts';
 import { LANE } from './request-lane.ts';
+import { followTopic } from './topic-feed.ts';
 
 const FETCH_WAIT_MS_MAX = 100;
 
@@ -18,35 +19,18 @@ const FETCH_WAIT_MS_MAX = 100;
  * is known here as soon as the broker has it. Resolves when what was there is known; `stop` ends it.
  */
 export async function followRequestIds(
-  { kafka, admin, settings, schemaIds, fail }: ServiceContext,
+  context: ServiceContext,
   ids: RequestIds,
   matrix: Matrix,
   rememberMs: number,
 ): Promise<Reading['stop']> {
-  const topic = settings.prefix + LANE;
-  const ends = await endOffsets(kafka, topic);
-  const since = await admin.fetchTopicOffsetsByTimestamp(topic, Math.floor(nowMs() - rememberMs));
+  const { admin, settings, schemaIds } = context;
+  const since = await admin.fetchTopicOffsetsByTimestamp(settings.prefix + LANE, Math.floor(nowMs() - rememberMs));
   const from = new Map(since.map(({ partition, offset }) => [partition, Number(offset)]));
-  const left = new Set(ends.flatMap((end, partition) => (end > (from.get(partition) ?? 0) ? [partition] : [])));
-  const restored = Promise.withResolvers<void>();
-  if (left.size === 0) restored.resolve();
-  const take = takerOf(ids, matrix, schemaIds[LANE]);
-  const walk = new BatchWalk('gateway');
-  const reading = readPartitions(kafka, {
-    partitions: ends.map((_, partition) => ({ topic, partition, fromOffset: from.get(partition) ?? 0 })),
+  return await followTopic(context, LANE, takerOf(ids, matrix, schemaIds[LANE]), {
+    from,
     maxWaitMs: FETCH_WAIT_MS_MAX,
-    onBatch(batch, { partition, fromOffset }) {
-      walk.begin({ topic: LANE, partition, batches: [batch], fromOffset });
-      while (walk.next()) take(walk);
-    },
-    onAnswerEnd(reached) {
-      for (const { range, nextOffset } of reached)
-        if (nextOffset >= ends[range.partition] && left.delete(range.partition) && left.size === 0) restored.resolve();
-    },
   });
-  reading.done.catch(fail);
-  await restored.promise;
-  return reading.stop;
 }
 
 // What cannot be used is set aside by access control.

@@ -1,8 +1,9 @@
 import { WIRE_HEADER_BYTES, wireSchemaId } from '#schemas/wire.ts';
-import { BatchWalk } from '#services/platform/batch-walk.ts';
-import { endOffsets, type Reading, readPartitions } from '#services/platform/kafka/partition-reader.ts';
+import type { BatchWalk } from '#services/platform/batch-walk.ts';
+import type { Reading } from '#services/platform/kafka/partition-reader.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 import { decodeRecord, SCHEDULE_IDS_FROM } from '../gateway-records.ts';
+import { followTopic } from './topic-feed.ts';
 
 /** Where a schedule is. */
 export type SchedulePlace = { mpan: number; device: Buffer };
@@ -17,38 +18,19 @@ const VALUE_BYTES_MAX = 64 * 1024;
 export class ScheduleIndex {
   readonly #places = new Map<number, SchedulePlace>();
   readonly #idsOfMpan = new Map<number, number[]>();
-  #reading: Reading | undefined;
+  #stop: Reading['stop'] | undefined;
 
   get(id: number): SchedulePlace | undefined {
     return this.#places.get(id);
   }
 
   /** Restores everything, and follows it from then on. */
-  async follow({ kafka, settings, schemaIds, fail }: ServiceContext): Promise<void> {
-    const topic = `${settings.prefix}schedules`;
-    const ends = await endOffsets(kafka, topic);
-    const left = new Set(ends.flatMap((end, partition) => (end > 0 ? [partition] : [])));
-    const restored = Promise.withResolvers<void>();
-    if (left.size === 0) restored.resolve();
-    const walk = new BatchWalk('gateway');
-    this.#reading = readPartitions(kafka, {
-      partitions: ends.map((_, partition) => ({ topic, partition, fromOffset: 0 })),
-      onBatch: (batch, { partition }) => {
-        walk.begin({ topic: 'schedules', partition, batches: [batch], fromOffset: 0 });
-        while (walk.next()) this.#take(walk, schemaIds.schedules);
-      },
-      onAnswerEnd(reached) {
-        for (const { range, nextOffset } of reached)
-          if (nextOffset >= ends[range.partition] && left.delete(range.partition) && left.size === 0)
-            restored.resolve();
-      },
-    });
-    this.#reading.done.catch(fail);
-    await restored.promise;
+  async follow(context: ServiceContext): Promise<void> {
+    this.#stop = await followTopic(context, 'schedules', (walk) => this.#take(walk, context.schemaIds.schedules));
   }
 
   async stop(): Promise<void> {
-    await this.#reading?.stop();
+    await this.#stop?.();
   }
 
   // What cannot be used is set aside by the scheduler.
