@@ -9,7 +9,7 @@ import type { Report } from '#load-tests/report/report.ts';
 import { loadScenario } from '#load-tests/scenario/load.ts';
 import { createKafka } from '#services/platform/kafka/client.ts';
 import { NO_SECURITY } from '#services/platform/kafka/security.ts';
-import type { ProvidedKafka } from '#services/platform/kafka-provider/provide.ts';
+import { asProvided } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
 import { describeWithKafka } from '#services/platform/test/with-kafka.ts';
 import { reportLoad } from './build-report.ts';
@@ -28,23 +28,10 @@ describeWithKafka('a plan and a load of one scenario', ({ brokers, registryUrl, 
     const loaded = loadScenario(name, settings);
     const context = { version: 'test', command: 'test', workers: 1 };
     const plan = buildReport(await runPlan(loaded, { workers: 1, sampleOneIn: 1 }), { ...context, sampleOneIn: 1 });
-    const nothing = async () => {};
-    const kafka: ProvidedKafka = {
-      brokers,
-      registryUrl,
-      security: NO_SECURITY,
-      provider: 'given',
-      outlives: true,
-      killBroker: nothing,
-      stopBroker: nothing,
-      startBroker: nothing,
-      restartBroker: nothing,
-      stop: nothing,
-    };
     const runId = `agreement-${process.pid}-${name}`;
     const result = await runLoad({
       loaded,
-      kafka,
+      kafka: asProvided({ brokers, registryUrl, security: NO_SECURITY }),
       speed: 0,
       partitions: 4,
       processes: {},

@@ -11,6 +11,7 @@ import { loadScenario } from '#load-tests/scenario/load.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
 import { createKafka } from '#services/platform/kafka/client.ts';
 import { NO_SECURITY } from '#services/platform/kafka/security.ts';
+import { asProvided } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
 import { METRICS } from '#services/platform/metrics/catalogue.ts';
 import { isInstalled } from '#services/platform/test/installed.ts';
@@ -65,7 +66,6 @@ describeWithKafka('a run as a real Prometheus sees it', ({ brokers, registryUrl,
 
     /** Runs the scenario; asks everything of Prometheus when all is counted, and the report of the topics afterwards. */
     async function drive(): Promise<Seen> {
-      const nothing = async () => {};
       const runId = `prometheus-${process.pid}-${Math.floor(nowMs()).toString(36)}`;
       let fromSeconds = 0;
       let answers = new Map<string, Row[]>();
@@ -73,18 +73,7 @@ describeWithKafka('a run as a real Prometheus sees it', ({ brokers, registryUrl,
       let series: Row[] = [];
       const result = await runLoad({
         loaded: loadScenario('settlement-day', SETTINGS),
-        kafka: {
-          brokers,
-          registryUrl,
-          security: NO_SECURITY,
-          provider: 'given',
-          outlives: true,
-          killBroker: nothing,
-          stopBroker: nothing,
-          startBroker: nothing,
-          restartBroker: nothing,
-          stop: nothing,
-        },
+        kafka: asProvided({ brokers, registryUrl, security: NO_SECURITY }),
         speed: 0,
         partitions: 4,
         processes: {},
@@ -122,15 +111,18 @@ describeWithKafka('a run as a real Prometheus sees it', ({ brokers, registryUrl,
       return { report, ever, series, at: (expr) => answers.get(expr) as Row[] };
     }
 
-    /** Waits until every service was scraped after an instant; the instant of the TRT monitor's last scrape, seconds. */
+    /**
+     * Waits until the TRT monitor was scraped when every service had been after an instant; the instant of that scrape,
+     * seconds. A query as of then sees nothing older, and its increases of the monitor's counters are not stretched.
+     */
     async function scrapedSince(seconds: number, components: number): Promise<number> {
+      const stampsAt = async (atSeconds: number) => await prometheus.query('timestamp(mdr_ready)', atSeconds);
       for (;;) {
-        const now = nowMs() / 1000;
-        const stamps = await prometheus.query('timestamp(mdr_ready)', now);
-        const fresh = stamps.filter(({ value }) => value > seconds);
-        if (fresh.length === components) {
-          const monitor = fresh.find(({ labels }) => labels.component === 'trt-monitor') as Row;
-          return monitor.value;
+        const latest = await stampsAt(nowMs() / 1000);
+        const monitor = latest.find(({ labels }) => labels.component === 'trt-monitor');
+        if (monitor !== undefined) {
+          const then = await stampsAt(monitor.value);
+          if (then.filter(({ value }) => value > seconds).length === components) return monitor.value;
         }
         await sleep(LOOK_EVERY_MS);
       }

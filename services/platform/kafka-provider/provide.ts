@@ -5,7 +5,7 @@ import { MdrError } from '#core/errors.ts';
 import { NO_SECURITY, type Security } from '../kafka/security.ts';
 import type { SecuredListeners } from './broker-properties.ts';
 import { chooseProvider } from './choose.ts';
-import { givenKafka, requireReachable } from './given.ts';
+import { type GivenKafka, givenKafka, requireReachable } from './given.ts';
 import {
   discardLocalKafka,
   killBroker,
@@ -58,7 +58,7 @@ export async function provideKafka(options: ProvideOptions = {}): Promise<Provid
     const given = givenKafka(options);
     if (given !== undefined) {
       await requireReachable(given);
-      return { ...given, provider: 'given', outlives: true, ...NOT_OURS, stop: async () => {} };
+      return asProvided(given);
     }
     const standing = await standingKafka();
     const asked = options.provider ?? process.env.MDR_KAFKA_PROVIDER ?? standing?.provider;
@@ -66,6 +66,11 @@ export async function provideKafka(options: ProvideOptions = {}): Promise<Provid
       return { ...handle(standing, writeState), outlives: true, stop: async () => {} };
   }
   return await startOwn(options);
+}
+
+/** A Kafka that somebody else runs, as one that was provided: it cannot be ended from here. */
+export function asProvided(given: GivenKafka): ProvidedKafka {
+  return { ...given, provider: 'given', outlives: true, ...NOT_OURS, stop: async () => {} };
 }
 
 async function startOwn({ provider, secured, onProgress = () => {} }: ProvideOptions): Promise<ProvidedKafka> {
