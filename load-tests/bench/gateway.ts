@@ -24,7 +24,9 @@ const REQUESTS = 3000;
 const RUNS = 3;
 /** Requests of the User on the way at a time, each on a connection of its own. */
 const CONNECTIONS = 16;
-const PACED_SECONDS = 8;
+/** At the paced rate the broker's JVM compiles its hot code for a while, on a core that the gateway is short of then. */
+const PACED_WARM_UP_SECONDS = 10;
+const PACED_SECONDS = 20;
 const CRYPTOGRAPHY = 3000;
 
 /**
@@ -77,15 +79,16 @@ export async function gateway(): Promise<Measurement[]> {
       bare.push(bareCryptography());
     }
     const rate = Math.floor(Math.min(median(perCpu), median(perSecond)) / 2);
-    const latencies = await askPaced(user, url, written(rate * PACED_SECONDS), rate);
+    const latencies = await askPaced(user, url, written(rate * (PACED_WARM_UP_SECONDS + PACED_SECONDS)), rate);
+    const warmUp = sorted(latencies.slice(0, rate * PACED_WARM_UP_SECONDS));
+    const then = sorted(latencies.slice(rate * PACED_WARM_UP_SECONDS));
     const baseline = { name: 'one ECDSA verification and one signature', value: median(bare) };
     return [
       measured('gateway-accepted', 'requests/CPU-s', perCpu, { baseline, target: '500 a second a core' }),
       measured('gateway-accepted-wall', 'requests/s', perSecond),
-      measured(`gateway-acknowledged-p50-at-${rate}-a-second`, 'ms', [quantile(latencies, 0.5)]),
-      measured(`gateway-acknowledged-p99-at-${rate}-a-second`, 'ms', [quantile(latencies, 0.99)], {
-        target: 'below 50 ms',
-      }),
+      measured(`gateway-acknowledged-p50-at-${rate}-a-second`, 'ms', [quantile(then, 0.5)]),
+      measured(`gateway-acknowledged-p99-at-${rate}-a-second`, 'ms', [quantile(then, 0.99)], { target: 'below 50 ms' }),
+      measured(`gateway-acknowledged-p99-in-its-first-${PACED_WARM_UP_SECONDS}-s`, 'ms', [quantile(warmUp, 0.99)]),
     ];
   } finally {
     for (const service of services) await endService(service);
@@ -115,7 +118,7 @@ async function askAll(user: DuisUser, url: string, documents: readonly string[])
   await Promise.all(Array.from({ length: CONNECTIONS }, work));
 }
 
-/** Milliseconds that each took, sorted; sent at the rate, whether those before are answered or not. */
+/** Milliseconds that each took; sent at the rate, whether those before are answered or not. */
 async function askPaced(user: DuisUser, url: string, documents: readonly string[], rate: number): Promise<number[]> {
   const startedMs = performance.now();
   const asked = documents.map(async (document, k) => {
@@ -125,11 +128,15 @@ async function askPaced(user: DuisUser, url: string, documents: readonly string[
     await askOne(user, url, document);
     return performance.now() - sentMs;
   });
-  return (await Promise.all(asked)).sort((a, b) => a - b);
+  return await Promise.all(asked);
 }
 
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+function sorted(values: readonly number[]): number[] {
+  return values.toSorted((a, b) => a - b);
+}
+
+function quantile(ascending: readonly number[], share: number): number {
+  return ascending[Math.min(ascending.length - 1, Math.floor(share * ascending.length))];
 }
 
 function bareCryptography(): number {
