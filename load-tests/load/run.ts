@@ -187,7 +187,7 @@ async function watch(
   services: readonly ServiceProcess[],
   model: Model,
   samples: Sample[],
-  { signal, durationMs, onProgress }: LoadOptions,
+  { partitions, signal, durationMs, onProgress }: LoadOptions,
   startedWallMs: number,
   harm: Promise<void> | undefined,
 ): Promise<boolean> {
@@ -205,7 +205,7 @@ async function watch(
   const horizonMs = model.originDay * DAY_MS + model.horizonMs;
   for (;;) {
     await sleep(LOOK_EVERY_MS);
-    const sample = await takeSample(services, startedWallMs);
+    const sample = await takeSample(services, partitions, startedWallMs);
     samples.push(sample);
     onProgress({ phase: 'running', model, sample });
     const dead = services.find(({ exit }) => exit !== undefined);
@@ -213,11 +213,11 @@ async function watch(
     if (dead !== undefined && harm === undefined)
       throw new MdrError('COULD_NOT_RUN', `${dead.name} ended during the run: see ${dead.log}`);
     if (signal?.aborted || (durationMs !== undefined && nowMs() - startedWallMs > durationMs)) return false;
-    const { simulatedMs, writtenMs, openCounted, isSettled } = sample;
-    if (!isHarmed || !isSettled || writtenMs < countedEndMs - 1) continue;
-    if (simulatedMs >= countedEndMs && openCounted === 0) return true;
+    const { simulatedMs, completeMs, openCounted, isSettled } = sample;
+    if (!isHarmed) continue;
+    if (completeMs >= countedEndMs - 1 && simulatedMs >= countedEndMs && openCounted === 0) return true;
     // What a network cannot answer in time may stay open. What harm has kept back is to be answered all the same.
-    if (simulatedMs >= horizonMs - 1 && harm === undefined) return true;
+    if (isSettled && simulatedMs >= horizonMs - 1 && harm === undefined) return true;
   }
 }
 

@@ -7,8 +7,8 @@ export type Sample = {
   atMs: number;
   /** The present of the partition that is furthest behind, simulated ms since the epoch. */
   simulatedMs: number;
-  /** Everything up to this instant has been written by schedules and by Users, simulated ms since the epoch. */
-  writtenMs: number;
+  /** Everything received up to this instant has its verdict, in every partition, or is open; simulated ms since the epoch. */
+  completeMs: number;
   /** Requests sent so far by schedules and by Users, and answered by the fleet. */
   executions: number;
   asked: number;
@@ -34,7 +34,11 @@ export type Sample = {
 
 type Status = Record<string, unknown> & { service: string; pid: number; rssBytes: number; cpuSeconds: number };
 
-export async function takeSample(services: readonly ServiceProcess[], startedWallMs: number): Promise<Sample> {
+export async function takeSample(
+  services: readonly ServiceProcess[],
+  partitions: number,
+  startedWallMs: number,
+): Promise<Sample> {
   const answers = await Promise.all(services.map(statusOf));
   const statuses = answers.filter((answer) => answer !== undefined) as Status[];
   const sum = (service: string, field: string): number =>
@@ -42,15 +46,19 @@ export async function takeSample(services: readonly ServiceProcess[], startedWal
       .filter((status) => status.service === service)
       .reduce((total, status) => total + Number(status[field] ?? 0), 0);
   const lag = lagsOf(statuses);
-  const instants = (service: string, field: string): number[] =>
-    statuses
-      .filter((status) => status.service === service)
-      .flatMap((status) => Object.values((status[field] ?? {}) as Record<string, number>));
-  const presents = instants('trt-monitor', 'nowMs');
+  /** The least over the partitions; minus infinity unless there is one of each. */
+  const present = (service: string, field: string): number => {
+    const instants = new Map(
+      statuses
+        .filter((status) => status.service === service)
+        .flatMap((status) => Object.entries((status[field] ?? {}) as Record<string, number>)),
+    );
+    return instants.size < partitions ? Number.NEGATIVE_INFINITY : Math.min(...instants.values());
+  };
   return {
     atMs: nowMs() - startedWallMs,
-    simulatedMs: presents.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...presents),
-    writtenMs: Math.min(...instants('scheduler', 'reachedMs'), ...instants('users', 'reachedMs')),
+    simulatedMs: present('trt-monitor', 'nowMs'),
+    completeMs: present('trt-monitor', 'completeMs'),
     executions: sum('scheduler', 'executions'),
     asked: sum('users', 'asked'),
     answered: sum('fleet-sim', 'answered'),

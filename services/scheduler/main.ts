@@ -20,7 +20,7 @@ export const scheduler: Service = {
   settings: {
     'lag-max': {
       type: 'integer',
-      default: 200_000,
+      default: 50_000,
       min: 1000,
       doc: 'Executions of one partition that access control and the fleet may have before them; then it waits.',
     },

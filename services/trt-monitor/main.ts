@@ -169,6 +169,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     status: () => ({
       partitions: group.partitions,
       nowMs: Object.fromEntries([...monitors].map(([partition, monitor]) => [partition, monitor.nowMs])),
+      completeMs: Object.fromEntries([...monitors].map(([partition, { completeMs }]) => [partition, completeMs])),
       open: sum(monitors, ({ open }) => open),
       openCounted: sum(monitors, ({ openCounted }) => openCounted),
       received: total(counts.received),

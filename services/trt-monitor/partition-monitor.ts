@@ -158,6 +158,14 @@ export class PartitionMonitor {
     return this.#open.size;
   }
 
+  /**
+   * No request received up to here is still to come, and the fleet's answers up to here were taken: what of it is not
+   * open has its verdict. Simulated ms since the epoch.
+   */
+  get completeMs(): number {
+    return Math.min(this.#fleetMs, ...this.#lanes.map(({ untilMs }) => least(untilMs)));
+  }
+
   /** Adds the open requests of this partition that are in time to what is known of deadlines. */
   addSlack(into: DeadlineSlack): void {
     into.add(this.#open, this.nowMs);

@@ -7,7 +7,7 @@ import { DATA_SET, FIRST } from '#fleet-sim/arrivals.ts';
 import { draw32, PURPOSE } from '#fleet-sim/draws.ts';
 import { cellOfMeter } from '#fleet-sim/fleet.ts';
 import { deviceIdOf, HASH_CLASSES, importMpanOf } from '#fleet-sim/meter.ts';
-import { smallWorld } from '#fleet-sim/test/small-world.ts';
+import { smallWorld, WORLD_USERS } from '#fleet-sim/test/small-world.ts';
 import { AvroReader } from '#schemas/avro-binary.ts';
 import { newServiceRequest, REQUEST_KIND, readServiceRequest, SOURCE } from '#schemas/service-request.ts';
 import {
@@ -160,7 +160,7 @@ function recordsOf(batches: readonly { topic: string; batch: ArrayBuffer }[]): {
 
 type Life = { users: PartitionUsers; next: number };
 
-function begin(stream: Stream, taken: Taken): Life {
+function begin(stream: Stream, taken: Taken, world = WORLD): Life {
   let wallMs = 0;
   const askedBefore = new AskedBefore(WORLD);
   const tails = stream.lanes.map((lane, mode) => {
@@ -171,7 +171,7 @@ function begin(stream: Stream, taken: Taken): Life {
   });
   const users = new PartitionUsers(
     {
-      world: WORLD,
+      world,
       scratch: SCRATCH,
       partition: PARTITION,
       partitions: PARTITIONS,
@@ -314,5 +314,18 @@ describe('the Users of a partition', () => {
     }));
     // Later than a step, in which answers come in any order.
     expect(namesOf(written(crashes, HOUR_MS, 50, 1, 5 * HOUR_MS))).toEqual(wanted);
+  });
+
+  test('are ahead of the fleet by the least wait before a request, by a day where nobody asks again', () => {
+    const reached = (max: number[]) => {
+      const asking = WORLD_USERS.map((user, k) => ({ ...user, reRequests: { ...user.reRequests, max: max[k] } }));
+      const world = smallWorld({ warmUpHours: 6, existing: { reads: [], other: [] }, users: asking });
+      const { users } = begin(new Stream(), { responses: 0, quarantine: 0 }, world);
+      while (!users.run().isIdle);
+      return users.reachedMs - START_MS;
+    };
+    expect(reached([0, 0, 1, 0])).toBe(HOUR_MS);
+    // The end of the run comes before the day is over.
+    expect(reached([0, 0, 0, 0])).toBe(END_MS - 1 - START_MS);
   });
 });

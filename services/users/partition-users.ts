@@ -142,8 +142,9 @@ export class PartitionUsers {
   readonly #answered: readonly [OffsetSet, OffsetSet] = [new OffsetSet(), new OffsetSet()];
   readonly #checkpoints: { responses: Checkpoints<undefined>; quarantine: Checkpoints<undefined> };
   readonly #taken: Taken;
-  /** Least and most simulated time between an answer and what a User asks upon it. */
-  readonly #waitMsMin: number;
+  /** How far the Users run ahead of the fleet: not beyond the least time between an answer and what is asked upon it. */
+  readonly #aheadMsMax: number;
+  /** The most of such times. */
   readonly #waitMsMax: number;
   #fleetMs: number;
   /** No failure taken is later, and nothing held. The fleet's markers stand behind later answers. */
@@ -184,11 +185,13 @@ export class PartitionUsers {
     this.#taken = taken;
     const at = (offset: number) => new Checkpoints<undefined>({ offset, untilMs: startMs, known: undefined });
     this.#checkpoints = { responses: at(taken.responses), quarantine: at(taken.quarantine) };
-    const waits = world.users.map(({ reRequestAfterMs, reRequestSpreadMs }) => [reRequestAfterMs, reRequestSpreadMs]);
+    const waits = world.users
+      .filter(({ settings }) => settings.reRequests.max > 0)
+      .map(({ reRequestAfterMs, reRequestSpreadMs }) => [reRequestAfterMs, reRequestSpreadMs]);
     const { answer, answerAfterMinutes } = world.scenario.anomaly;
     if (answer === 'process') waits.push([Math.round(answerAfterMinutes * 60_000), 0]);
-    this.#waitMsMin = Math.max(WAIT_MS_MIN, Math.min(...waits.map(([afterMs]) => afterMs)));
-    this.#waitMsMax = Math.max(...waits.map(([afterMs, spreadMs]) => afterMs + spreadMs));
+    this.#aheadMsMax = Math.max(WAIT_MS_MIN, Math.min(AHEAD_MS_MAX, ...waits.map(([afterMs]) => afterMs)));
+    this.#waitMsMax = Math.max(0, ...waits.map(([afterMs, spreadMs]) => afterMs + spreadMs));
     const indexes = Array.from({ length: world.fleet.cells }, (_, index) => index).filter(
       (index) => (index % HASH_CLASSES) % partitions === partition,
     );
@@ -271,7 +274,7 @@ export class PartitionUsers {
     const { clock, endMs, nowMs } = this.#options;
     const wallMs = nowMs();
     if (clock.isPaced && !this.#isBehind && wallMs - this.#markedWallMs < MARK_EVERY_WALL_MS) return NOTHING;
-    const untilMs = Math.min(endMs - 1, Math.floor(clock.now()), this.#fleetMs + this.#waitMsMin);
+    const untilMs = Math.min(endMs - 1, Math.floor(clock.now()), this.#fleetMs + this.#aheadMsMax);
     if (untilMs <= this.reachedMs) return NOTHING;
     this.#markedWallMs = wallMs;
     const endWallMs = wallMs + RUN_SLICE_MS_MAX;
@@ -460,5 +463,7 @@ function reRequestKey(meter: number, user: number, row: number, dataDay: number,
 const NOTHING = { batches: [], isIdle: true };
 /** Users who ask again at once wait at least so long: the fleet could not go on otherwise. */
 const WAIT_MS_MIN = 1000;
+/** Where nobody asks anything upon an answer: what is written a day ahead waits in the broker, and that has room for it. */
+const AHEAD_MS_MAX = DAY_MS;
 /** As often as this the fleet is told, on a paced clock, that nothing more is to come before now. */
 const MARK_EVERY_WALL_MS = 50;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ContainerRuntimeClient, GenericContainer, WaitStrategy } from 'testcontainers';
 import { MdrError } from '#core/errors.ts';
 import { within } from '../clock.ts';
-import { brokerHeap, brokerProperties, CLUSTER_ID } from './broker-properties.ts';
+import { brokerOptions, brokerProperties, CLUSTER_ID } from './broker-properties.ts';
 import { KAFKA_VERSION, REGISTRY_VERSION } from './jars.ts';
 import { answersAsBroker, answersAsRegistry } from './ports.ts';
 import { brokerAddress, containerOf, type OnStarted, type Provider, type Running, registryUrl } from './provider.ts';
@@ -57,7 +57,7 @@ export const dockerProvider: Provider = {
     const isReady = () => answersAsBroker(address);
     const server = { image: brokerImage(), port, name: 'Kafka', isHost, isReady };
     const container = (await newContainer(server, onStarted))
-      .withEnvironment({ CLUSTER_ID, KAFKA_HEAP_OPTS: brokerHeap() })
+      .withEnvironment({ CLUSTER_ID, KAFKA_HEAP_OPTS: brokerOptions() })
       .withBindMounts([{ source: volumeOf(place.directory, 'broker'), target: BROKER_DATA }])
       .withCopyContentToContainer([{ content: properties, target: PROPERTIES, mode: 0o644 }]);
     return await start(container, server.name);

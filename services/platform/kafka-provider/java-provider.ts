@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { MdrError } from '#core/errors.ts';
-import { brokerHeap, brokerProperties, CLUSTER_ID, scramCredentials } from './broker-properties.ts';
+import { brokerOptions, brokerProperties, CLUSTER_ID, scramCredentials } from './broker-properties.ts';
 import { fetchJars, type Jars, jarsHere, java, missingForJava, registryRunner } from './jars.ts';
 import { endProcess, isRunning, killProcess, type ProcessIdentity, startDetached } from './owned-process.ts';
 import { answersAsBroker, answersAsRegistry } from './ports.ts';
@@ -32,9 +32,9 @@ export const javaProvider: Provider = {
     await writeFile(properties, brokerProperties(settings), { mode: 0o600 });
     const isFormatted = existsSync(join(logDirectory, 'meta.properties'));
     if (!isFormatted) await format(jars, properties, secured === undefined ? [] : scramCredentials(secured));
-    const heap = brokerHeap().split(/\s+/);
+    const options = brokerOptions().split(/\s+/);
     const log = join(directory, 'broker.log');
-    const broker = startDetached(java(), [...heap, ...kafkaArguments(jars), 'kafka.Kafka', properties], log);
+    const broker = startDetached(java(), [...options, ...kafkaArguments(jars), 'kafka.Kafka', properties], log);
     onStarted({ process: broker });
     return await ready(broker, 'Kafka', () => answersAsBroker(address), log);
   },
