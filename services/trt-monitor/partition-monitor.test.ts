@@ -355,6 +355,29 @@ describe('the Target Response Times of a partition', () => {
     );
   });
 
+  test('are complete up to an instant: whatever reached the fleet before it was received, its answers were counted', () => {
+    let complete = 0;
+    fc.assert(
+      fc.property(fc.array(asked, { maxLength: 60 }), cuts, moves, (all, sizes, acts) => {
+        const requests = requestsOf(all).filter(({ fate }) => fate !== 'refused');
+        const { monitor, counts, positions, breaches } = begin(FIRST_START, true, 0);
+        const logs = logsOf(requests, START_MS + 30 * HOUR_MS, sizes);
+        for (const { of, batches } of acts) {
+          take({ monitor, counts, positions, breaches }, logs, of, batches);
+          const { completeMs, open } = monitor;
+          const reached = requests.filter(({ receivedMs, quarantinedMs }) => receivedMs + quarantinedMs < completeMs);
+          const answered = reached.filter(({ fate, answeredMs }) => fate === 'answered' && answeredMs <= completeMs);
+          const received = counts.received.reduce((sum, one) => sum + one);
+          expect(received).toBeGreaterThanOrEqual(reached.length);
+          expect(received - open).toBeGreaterThanOrEqual(answered.length);
+          complete += answered.length;
+        }
+      }),
+      { numRuns: 40, ...QUICK },
+    );
+    expect(complete).toBeGreaterThan(0);
+  });
+
   test('add up over restarts from what was committed, and no breach before a commit is published again', () => {
     fc.assert(
       fc.property(
