@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { MdrError } from '#core/errors.ts';
+import { formatInstant } from '#core/settlement-day.ts';
 import { runAudit } from '#load-tests/audit/audit.ts';
 import { FINDINGS_KEPT_MAX } from '#load-tests/audit/findings.ts';
 import { renderAudit } from '#load-tests/audit/summary.ts';
@@ -9,6 +10,7 @@ import { prefixesOn } from '#services/platform/kafka/topics.ts';
 import { type GivenKafka, givenKafka, requireReachable } from '#services/platform/kafka-provider/given.ts';
 import { standingKafka } from '#services/platform/kafka-provider/standing-kafka.ts';
 import { createLog } from '#services/platform/log.ts';
+import { latestRuns } from '#services/platform/run-record.ts';
 
 export const summary =
   'Reads the topics of a run and proves that no request was lost, answered twice or decided wrongly';
@@ -19,7 +21,8 @@ Reads the topics of a run from their start, one partition after another, and pro
 code: every request received was answered once, refused by the rules, held by its User's own threshold, or is in
 dead-letters; every late one was counted as a breach, and no other. Nothing is written; it may be run at any time.
 
-  --prefix P           what stands before the topics' names (MDR_PREFIX; else that of the latest 'mdr load' that was given none, else mdr.)
+  --prefix P           what stands before the topics' names (MDR_PREFIX; else that of the run that began last, which is
+                       said on standard error with the prefixes of others)
   --all                demands an answer to every request, those received after the counted time too
   --no-dead-letters    what was set aside is a fault
   --show N             faults and warnings shown of each kind (20)
@@ -37,8 +40,8 @@ Examples:
 `;
 
 const PREFIX_DEFAULT = 'mdr.';
-/** What `mdr load` gives its runs; the rest of the prefix sorts by time. */
-const LOAD_PREFIX = 'mdr-';
+/** Of other runs so many are named: of a Kafka that has gone on for long there may be hundreds. */
+const OTHERS_NAMED_MAX = 5;
 
 export async function run(argv: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -67,15 +70,33 @@ export async function run(argv: string[]): Promise<number> {
   return report.clean ? 0 : 1;
 }
 
-async function latestPrefix(brokers: string[], { kafka }: Security): Promise<string> {
-  const admin = createKafka(brokers, 'mdr-audit', createLog('mdr-audit', 'silent'), kafka).admin();
+/** The prefix of the run that began last on a Kafka, whatever it is; says which it is, and how others are audited. */
+async function latestPrefix(brokers: string[], { kafka: security }: Security): Promise<string> {
+  const kafka = createKafka(brokers, 'mdr-audit', createLog('mdr-audit', 'silent'), security);
+  const admin = kafka.admin();
   await admin.connect();
   try {
-    const prefixes = await prefixesOn(admin);
-    return prefixes.findLast((prefix) => prefix.startsWith(LOAD_PREFIX)) ?? PREFIX_DEFAULT;
+    const runs = [...(await latestRuns(kafka, admin, await prefixesOn(admin)))]
+      .map(([prefix, { runId, wallEpochMs }]) => ({ prefix, runId, wallEpochMs }))
+      .sort((a, b) => b.wallEpochMs - a.wallEpochMs);
+    if (runs.length === 0) return PREFIX_DEFAULT;
+    process.stderr.write(latestText(runs));
+    return runs[0].prefix;
   } finally {
     await admin.disconnect();
   }
+}
+
+type FoundRun = { prefix: string; runId: string; wallEpochMs: number };
+
+function latestText([latest, ...others]: readonly FoundRun[]): string {
+  const began = ({ wallEpochMs }: FoundRun) => `began ${formatInstant(Math.floor(wallEpochMs / 1000) * 1000)}`;
+  const lines = [`The last run on this Kafka: ${latest.runId}, ${began(latest)}, --prefix ${latest.prefix}`];
+  if (others.length > 0) lines.push('To audit one before it:');
+  for (const other of others.slice(0, OTHERS_NAMED_MAX))
+    lines.push(`  npx mdr audit --prefix ${other.prefix}  (${other.runId}, ${began(other)})`);
+  if (others.length > OTHERS_NAMED_MAX) lines.push(`  and ${others.length - OTHERS_NAMED_MAX} more`);
+  return `${lines.join('\n')}\n`;
 }
 
 async function kafkaOf(values: { brokers?: string; registry?: string }): Promise<GivenKafka> {

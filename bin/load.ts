@@ -6,13 +6,14 @@ import { runAudit } from '#load-tests/audit/audit.ts';
 import { renderAudit } from '#load-tests/audit/summary.ts';
 import { reportLoad } from '#load-tests/load/build-report.ts';
 import { type LoadProgress, type LoadResult, runLoad, SERVICE_NAMES } from '#load-tests/load/run.ts';
-import { makeReportDirectory, writeReport } from '#load-tests/report/write.ts';
+import { holdReportFolder } from '#load-tests/report/report-folder.ts';
+import { writeReport } from '#load-tests/report/write.ts';
 import { loadScenario } from '#load-tests/scenario/load.ts';
 import { PARTITIONS_ALLOWED, PARTITIONS_DEFAULT } from '#schemas/topics.ts';
 import { nowMs } from '#services/platform/clock.ts';
 import { createKafka } from '#services/platform/kafka/client.ts';
 import type { GivenKafka } from '#services/platform/kafka-provider/given.ts';
-import { provideKafka } from '#services/platform/kafka-provider/provide.ts';
+import { type ProvidedKafka, provideKafka } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
 import { version } from '#services/platform/version.ts';
 import { quote, showResult, VERDICT_EXIT_CODES, wholeNumber } from './run-output.ts';
@@ -39,7 +40,8 @@ time, lag, rates, processor time and memory beside it.
   --given LIST       services that run already on these topics, by the URLs of their health as http://127.0.0.1:9464:
                      none of their kind is started, and they are not ended; a host of several addresses is several
   --audit            audits the run's topics at the end, as 'mdr audit' does; its faults make the exit code 1
-  --out DIR          where the report goes (mdr-report/load-SCENARIO unless given), with the services' logs
+  --out DIR          where the report goes (mdr-report/load-SCENARIO unless given), with the services' logs; one run at
+                     a time writes to a folder
   --json             prints the report as JSON and nothing else
   --help
 
@@ -99,12 +101,13 @@ export async function run(argv: string[]): Promise<number> {
   const processes = processesOf(values.processes);
   const loaded = loadScenario(name, settings);
   const directory = values.out ?? join('mdr-report', `load-${loaded.scenario.name}`);
-  await makeReportDirectory(directory);
+  const release = await holdReportFolder(directory);
   const say = (text: string) => {
     if (!values.json) process.stderr.write(`${text}\n`);
   };
-  const kafka = await provideKafka({ brokers: values.brokers, registry: values.registry, onProgress: say });
+  let kafka: ProvidedKafka | undefined;
   try {
+    kafka = await provideKafka({ brokers: values.brokers, registry: values.registry, onProgress: say });
     const progress = createLoadProgress(values.json);
     const stopping = new AbortController();
     const stop = () => {
@@ -146,7 +149,8 @@ export async function run(argv: string[]): Promise<number> {
     if (kafka.outlives) say(`Look into its topics with: npx mdr audit --prefix ${result.prefix}`);
     return faults > 0 ? 1 : VERDICT_EXIT_CODES[report.verdict];
   } finally {
-    await kafka.stop();
+    await kafka?.stop();
+    await release();
   }
 }
 

@@ -1,8 +1,16 @@
 import { ERRORS, formatFault, MdrError } from '#core/errors.ts';
 import { version } from '#services/platform/version.ts';
 
-/** A subcommand: `run` takes the arguments behind its name and returns the exit code. */
-type Command = { summary: string; help: string; run(argv: string[]): Promise<number> };
+/**
+ * A subcommand: `run` takes the arguments behind its name and returns the exit code. `helpOf`: its help where that
+ * depends on them.
+ */
+type Command = {
+  summary: string;
+  help: string;
+  helpOf?(argv: readonly string[]): string;
+  run(argv: string[]): Promise<number>;
+};
 
 const COMMANDS: Record<string, () => Promise<Command>> = {
   plan: () => import('./plan.ts'),
@@ -38,7 +46,7 @@ async function main([name, ...argv]: string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     const asked = name === undefined ? undefined : argv[0];
     const command = asked === undefined ? undefined : await COMMANDS[asked]?.();
-    process.stdout.write(command?.help ?? (await overview()));
+    process.stdout.write(command === undefined ? await overview() : helpText(command, argv.slice(1)));
     return name === undefined ? ERRORS.USAGE.exitCode : 0;
   }
   try {
@@ -47,13 +55,17 @@ async function main([name, ...argv]: string[]): Promise<number> {
     }
     const command = await COMMANDS[name]();
     if (argv.includes('--help') || argv.includes('-h')) {
-      process.stdout.write(command.help);
+      process.stdout.write(helpText(command, argv));
       return 0;
     }
     return await command.run(argv);
   } catch (error) {
     return explain(error, name);
   }
+}
+
+function helpText({ help, helpOf }: Command, argv: readonly string[]): string {
+  return helpOf?.(argv) ?? help;
 }
 
 /** Says what went wrong and what can be done. Anything but an operating error is a bug, shown with its stack. */

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -149,6 +149,50 @@ describe('--sample', () => {
     expect(report.trt.every(({ interval }) => interval !== undefined)).toBe(true);
     expect(report.thresholds.map(({ verdict }) => verdict)).toEqual(['held', 'undecided']);
     expect(status).toBe(4);
+  });
+});
+
+describe('the folder of a report', () => {
+  const running = () => spawn('sleep', ['60'], { stdio: 'ignore' });
+
+  test('belongs to one run at a time: another is refused, names it, and changes nothing', () => {
+    const other = running();
+    mkdirSync(join(folder, 'held'));
+    writeFileSync(join(folder, 'held/.written-by'), `${other.pid}\n`);
+    const { status, stderr } = plan(...SMALL, '--out', 'held');
+    other.kill();
+    expect(status).toBe(3);
+    expect(stderr).toContain(`another run (process ${other.pid}) writes its report to held:`);
+    expect(stderr).toContain('--out');
+    expect(readdirSync(join(folder, 'held'))).toEqual(['.written-by']);
+  });
+
+  test('is taken from a run that has ended without letting go', async () => {
+    const other = running();
+    const ended = new Promise((resolve) => other.once('exit', resolve));
+    other.kill('SIGKILL');
+    await ended;
+    mkdirSync(join(folder, 'left'));
+    writeFileSync(join(folder, 'left/.written-by'), `${other.pid}\n`);
+    expect(plan(...SMALL, '--out', 'left').status).toBe(0);
+    expect(readdirSync(join(folder, 'left'))).not.toContain('.written-by');
+  });
+
+  test('of two runs at once one writes its report, and the other is refused', async () => {
+    const codes = await Promise.all(
+      [1, 2].map(
+        () =>
+          new Promise((resolve) => {
+            spawn(MDR, ['plan', ...SMALL, '--out', 'raced'], { cwd: folder, stdio: 'ignore' }).once('close', resolve);
+          }),
+      ),
+    );
+    // Where the machine is so busy that one had ended before the other began, both have written, one after the other.
+    expect([
+      [0, 3],
+      [0, 0],
+    ]).toContainEqual(codes.sort());
+    parsed(readFileSync(join(folder, 'raced/report.json'), 'utf8'));
   });
 });
 

@@ -5,7 +5,8 @@ import { MdrError } from '#core/errors.ts';
 import { buildReport } from '#load-tests/plan/build-report.ts';
 import { openMetricsOf } from '#load-tests/plan/openmetrics.ts';
 import { type PlanOptions, type PlanResult, runPlan } from '#load-tests/plan/run.ts';
-import { makeReportDirectory, writeParts, writeReport } from '#load-tests/report/write.ts';
+import { holdReportFolder } from '#load-tests/report/report-folder.ts';
+import { writeParts, writeReport } from '#load-tests/report/write.ts';
 import { type LoadedScenario, loadScenario } from '#load-tests/scenario/load.ts';
 import { version } from '#services/platform/version.ts';
 import { createProgress } from './progress.ts';
@@ -23,7 +24,7 @@ SCENARIO is the name of a built-in one ('mdr scenarios' lists them) or a YAML fi
   --days N           days to count (short for --set days=N)
   --workers N        threads (this machine has ${availableParallelism()}); the result does not depend on it
   --sample 1/N       simulates one in N cells, at random, and gives 95 % intervals
-  --out DIR          where the report goes (mdr-report/SCENARIO unless given)
+  --out DIR          where the report goes (mdr-report/SCENARIO unless given); one run at a time writes to a folder
   --openmetrics FILE writes the run as time-stamped metrics, for the dashboards of real ones (docs/using/dashboards.md)
   --json             prints the report as JSON and nothing else; writes files only with --out
   --help
@@ -67,21 +68,29 @@ export async function run(argv: string[]): Promise<number> {
   const sampleOneIn = values.sample === undefined ? 1 : parseSample(values.sample);
   const loaded = loadScenario(name, settings);
   const directory = values.out ?? (values.json ? undefined : join('mdr-report', loaded.scenario.name));
-  if (directory !== undefined) await makeReportDirectory(directory);
-  const { openmetrics } = values;
-  const result = await simulate(loaded, { workers, sampleOneIn, hasTimeline: openmetrics !== undefined }, values.json);
-  const command = commandOf(name, values, sampleOneIn);
-  const report = buildReport(result, { workers, sampleOneIn, version: version(), command });
-  if (directory !== undefined) await writeReport(report, directory);
-  if (openmetrics !== undefined) await writeParts(openmetrics, openMetricsOf(result));
-  if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  else showResult(report, directory as string);
-  if (!result.settled && result.complete) {
-    process.stderr.write(
-      'The instants at which Anomaly Detection Thresholds are exceeded did not settle; see passes.\n',
+  const release = directory === undefined ? undefined : await holdReportFolder(directory);
+  try {
+    const { openmetrics } = values;
+    const result = await simulate(
+      loaded,
+      { workers, sampleOneIn, hasTimeline: openmetrics !== undefined },
+      values.json,
     );
+    const command = commandOf(name, values, sampleOneIn);
+    const report = buildReport(result, { workers, sampleOneIn, version: version(), command });
+    if (directory !== undefined) await writeReport(report, directory);
+    if (openmetrics !== undefined) await writeParts(openmetrics, openMetricsOf(result));
+    if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    else showResult(report, directory as string);
+    if (!result.settled && result.complete) {
+      process.stderr.write(
+        'The instants at which Anomaly Detection Thresholds are exceeded did not settle; see passes.\n',
+      );
+    }
+    return VERDICT_EXIT_CODES[report.verdict];
+  } finally {
+    await release?.();
   }
-  return VERDICT_EXIT_CODES[report.verdict];
 }
 
 async function simulate(loaded: LoadedScenario, options: PlanOptions, isQuiet: boolean): Promise<PlanResult> {

@@ -13,7 +13,8 @@ import { createRawProducer } from '#services/platform/kafka/raw-producer.ts';
 import { registerSchemas } from '#services/platform/kafka/registry.ts';
 import { ensureTopics } from '#services/platform/kafka/topics.ts';
 import { type ProvidedKafka, provideKafka } from '#services/platform/kafka-provider/provide.ts';
-import { METRICS, type MetricDeclaration, seriesMaxOf } from '#services/platform/metrics/catalogue.ts';
+import { METRICS } from '#services/platform/metrics/catalogue.ts';
+import { type MetricDeclaration, seriesMaxOf } from '#services/platform/metrics/declaration.ts';
 import { encodeRun, RUN_PARTITION, type RunRecord } from '#services/platform/run-record.ts';
 import { describeWithKafka } from '#services/platform/test/with-kafka.ts';
 

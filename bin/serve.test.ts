@@ -20,17 +20,41 @@ test('without a name, or with another than there are, mdr serve names those that
   expect(stderr).toContain(`There is no service gatekeeper: ${NAMES}`);
 });
 
-test.each([[['--help']], [['trt-monitor', '--help']]])('%j describes every service and every setting', (args) => {
-  const { status, stdout, stderr } = serve(...args);
+/** Settings that a help text describes, by flag; secrets by what is said of them. */
+function described(text: string): string[] {
+  const all = Object.entries<Setting>(Object.assign({}, COMMON_SETTINGS, ...SERVICES.map(({ settings }) => settings)));
+  return all
+    .filter(([name, { isSecret, doc }]) =>
+      new RegExp(`^  ${isSecret ? '' : `--${name}`} +${RegExp.escape(doc)}`, 'm').test(text),
+    )
+    .map(([name]) => name);
+}
+
+test('--help describes every service, and the settings that all take', () => {
+  const { status, stdout, stderr } = serve('--help');
   expect([status, stderr]).toEqual([0, '']);
-  for (const { name, summary, settings } of SERVICES) {
-    expect(stdout).toMatch(new RegExp(`^  ${name} +${summary.replaceAll('.', '\\.')}$`, 'm'));
-    for (const own of Object.keys(settings)) expect(stdout).toMatch(new RegExp(`^  --${own} `, 'm'));
-  }
-  for (const [common, { isSecret, doc }] of Object.entries<Setting>(COMMON_SETTINGS)) {
+  for (const { name, summary } of SERVICES)
+    expect(stdout).toMatch(new RegExp(`^  ${name} +${RegExp.escape(summary)}$`, 'm'));
+  expect(described(stdout)).toEqual(Object.keys(COMMON_SETTINGS));
+  for (const [common, { isSecret }] of Object.entries<Setting>(COMMON_SETTINGS))
     if (isSecret) expect(stdout).not.toMatch(new RegExp(`^  --${common} `, 'm'));
-    expect(stdout).toMatch(new RegExp(`^  ${isSecret ? '' : `--${common}`} +${RegExp.escape(doc)}`, 'm'));
-  }
+});
+
+test.each(SERVICES.map(({ name, summary, settings }) => ({ name, summary, settings })))(
+  '$name --help describes the settings that it takes, and no others',
+  ({ name, summary, settings }) => {
+    const { status, stdout, stderr } = serve(name, '--help');
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toContain(`Usage: mdr serve ${name} `);
+    expect(stdout).toContain(summary);
+    expect(described(stdout).sort()).toEqual([...Object.keys(COMMON_SETTINGS), ...Object.keys(settings)].sort());
+    for (const other of SERVICES) if (other.summary !== summary) expect(stdout).not.toContain(other.summary);
+  },
+);
+
+test('mdr help serve NAME is the same', () => {
+  const asked = spawnSync(MDR, ['help', 'serve', 'gateway'], { encoding: 'utf8' });
+  expect(asked.stdout).toBe(serve('gateway', '--help').stdout);
 });
 
 test('no service has a setting that all have already', () => {

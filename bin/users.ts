@@ -5,7 +5,9 @@ import { parseDeviceId } from '#core/identifiers.ts';
 import { ROLES, type Role } from '#core/matrix.ts';
 import { type Gates, standingOn } from '#core/onboarding.ts';
 import { dayOf, formatDay, parseDay, type SettlementDay } from '#core/settlement-day.ts';
+import type { Scenario } from '#fleet-sim/scenario.ts';
 import { nowMs } from '#services/platform/clock.ts';
+import { latestRuns, presentMsOf } from '#services/platform/run-record.ts';
 import type { ServiceContext } from '#services/platform/service.ts';
 import { COMMON_SETTINGS, describeSettings } from '#services/platform/settings.ts';
 import { followUsers, type UserRecord } from '#services/platform/user-feed.ts';
@@ -21,7 +23,7 @@ import { readUserFlags, readUsersFile, USER_FLAGS } from './users-file.ts';
 
 export const summary = 'Lists, adds, suspends, expires and removes Users';
 
-export const help = `Usage: mdr users list [--json]
+export const help = `Usage: mdr users list [--on DAY] [--json]
        mdr users add FILE | add --name NAME --eui EUI --category CATEGORY --role ROLE=MPID ...
        mdr users suspend USER [--from DAY] | resume USER
        mdr users expire USER --gate GATE [--role ROLE]
@@ -31,9 +33,10 @@ Works on the Users of a stream, which all services follow: what is changed here 
 a name or an EUI-64. add takes a YAML file (users: a list as in a world file of mdr ask, and delivery) or one User by
 options; a User of the same EUI-64 is replaced. docs/using/users.md says more.
 
-  --from DAY             first day of the suspension [today, UTC]
+  --on DAY               who may act on that day [the day of the run's clock; today in UTC where there is no run]
+  --from DAY             first day of the suspension [the same]
   --gate GATE            what has lapsed: accession, uept, security, privacy or adt
-  --role ROLE            uept only: the role; all of them unless given
+  --role ROLE            --gate uept only: the role; all of them unless given
   --json                 list as JSON
 
 Of one User (add):
@@ -58,6 +61,7 @@ Examples:
 
 const OPTIONS = {
   json: { type: 'boolean' },
+  on: { type: 'string' },
   from: { type: 'string' },
   gate: { type: 'string' },
   role: { type: 'string', multiple: true },
@@ -69,7 +73,7 @@ const ACTIONS: Record<
   string,
   { options: readonly string[]; act(context: ServiceContext, given: StreamArguments): Promise<void> }
 > = {
-  list: { options: ['json'], act: list },
+  list: { options: ['json', 'on'], act: list },
   add: { options: ['role', ...Object.keys(USER_FLAGS)], act: add },
   suspend: { options: ['from'], act: suspend },
   resume: { options: [], act: resume },
@@ -90,14 +94,30 @@ export async function run([action = '', ...argv]: string[]): Promise<number> {
 
 async function list(context: ServiceContext, { flags, positionals }: StreamArguments): Promise<void> {
   if (positionals.length > 0) throw new MdrError('USAGE', 'list takes no User');
-  const today = dayOf(nowMs(), 'utc');
-  const rows = (await knownUsers(context)).map((user) => rowOf(user, today));
+  const { day, says } = flags.on === undefined ? await presentDay(context) : { day: dayFlag('on', flags.on), says: '' };
+  const rows = (await knownUsers(context)).map((user) => rowOf(user, day));
   if (flags.json === true) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
-  else
+  else {
+    process.stdout.write(`Who may act on ${formatDay(day)}${says}:\n`);
     for (const { name, eui, category, roles, standing, delivery } of rows) {
       const held = Object.entries(roles).map(([role, mpids]) => `${role} ${mpids.join(' ')}: ${standing[role]}`);
       process.stdout.write(`${eui}  ${name} (${category}), ${delivery}\n${held.map((one) => `  ${one}\n`).join('')}`);
     }
+  }
+}
+
+/** The day by which the stream judges its Users: that of its run's clock; today where it has had no run. */
+async function presentDay({ kafka, admin, settings }: ServiceContext): Promise<{ day: SettlementDay; says: string }> {
+  const run = (await latestRuns(kafka, admin, [settings.prefix])).get(settings.prefix);
+  if (run === undefined) return { day: dayOf(nowMs(), 'utc'), says: ', today in UTC, as there is no run' };
+  const { scenario } = JSON.parse(run.scenario) as { scenario: Scenario };
+  return { day: dayOf(presentMsOf(run, nowMs()), scenario.dayConvention), says: `, by the clock of run ${run.runId}` };
+}
+
+function dayFlag(name: string, text: unknown): SettlementDay {
+  const day = parseDay(String(text));
+  if (day === undefined) throw new MdrError('USAGE', `--${name} ${text} is not a date as 2026-03-02`);
+  return day;
 }
 
 async function add(context: ServiceContext, { positionals, flags }: StreamArguments): Promise<void> {
@@ -123,8 +143,7 @@ async function add(context: ServiceContext, { positionals, flags }: StreamArgume
 }
 
 async function suspend(context: ServiceContext, { positionals, flags }: StreamArguments): Promise<void> {
-  const day = flags.from === undefined ? dayOf(nowMs(), 'utc') : parseDay(String(flags.from));
-  if (day === undefined) throw new MdrError('USAGE', `--from ${flags.from} is not a date as 2026-03-02`);
+  const { day } = flags.from === undefined ? await presentDay(context) : { day: dayFlag('from', flags.from) };
   const user = await userNamed(context, positionals);
   await write(context, [{ ...user, suspended: day }]);
   say(`${user.name} is suspended from ${formatDay(day)} on`);
@@ -137,13 +156,19 @@ async function resume(context: ServiceContext, { positionals }: StreamArguments)
 }
 
 async function expire(context: ServiceContext, { positionals, flags }: StreamArguments): Promise<void> {
+  if (flags.gate === undefined)
+    throw new MdrError('USAGE', `Say by --gate what has lapsed: ${Object.keys(EXPIRED).join(', ')}`);
   const gate = String(flags.gate);
   if (!Object.hasOwn(EXPIRED, gate))
-    throw new MdrError('USAGE', `--gate ${flags.gate ?? ''} is none of ${Object.keys(EXPIRED).join(', ')}`);
+    throw new MdrError('USAGE', `--gate ${gate} is none of ${Object.keys(EXPIRED).join(', ')}`);
   const roles = ((flags.role as string[] | undefined) ?? []) as Role[];
+  if (roles.length > 0 && gate !== 'uept')
+    throw new MdrError(
+      'USAGE',
+      `${gate} is of a User as a whole, so it lapses for all of its roles: leave --role out. Only --gate uept is of a role`,
+    );
   const unknown = roles.find((role) => !ROLES.includes(role));
-  if (unknown !== undefined || (roles.length > 0 && gate !== 'uept'))
-    throw new MdrError('USAGE', `--role names a role that uept was completed for: ${ROLES.join(', ')}`);
+  if (unknown !== undefined) throw new MdrError('USAGE', `--role ${unknown} is none of ${ROLES.join(', ')}`);
   const user = await userNamed(context, positionals);
   await write(context, [{ ...user, gates: EXPIRED[gate as keyof typeof EXPIRED](user.gates, roles) }]);
   say(`${user.name}: ${gate} has lapsed`);
@@ -217,17 +242,26 @@ async function send({ outbox }: ServiceContext, batches: readonly UserBatch[]): 
   await Promise.all(batches.map(({ partition, batch, records }) => outbox.send('users', partition, batch, records)));
 }
 
-function rowOf(user: AdministeredUser, today: SettlementDay) {
+function rowOf(user: AdministeredUser, day: SettlementDay) {
   const { name, eui, category, roles, anomalyThresholds, deliveryUrl } = user;
-  const standing = Object.fromEntries(Object.keys(roles).map((role) => [role, standingOf(user, role as Role, today)]));
-  return { name, eui, category, roles, standing, anomalyThresholds, delivery: deliveryUrl ?? 'collect' };
+  const standing = Object.fromEntries(Object.keys(roles).map((role) => [role, standingOf(user, role as Role, day)]));
+  return {
+    name,
+    eui,
+    category,
+    roles,
+    standingOn: formatDay(day),
+    standing,
+    anomalyThresholds,
+    delivery: deliveryUrl ?? 'collect',
+  };
 }
 
-function standingOf(user: User, role: Role, today: SettlementDay): string {
+function standingOf(user: User, role: Role, day: SettlementDay): string {
   const { suspended } = user;
-  if (suspended === true || (typeof suspended === 'number' && suspended <= today)) return 'suspended';
+  if (suspended === true || (typeof suspended === 'number' && suspended <= day)) return 'suspended';
   const from = typeof suspended === 'number' ? `, suspended from ${formatDay(suspended)}` : '';
-  return `${standingOn(user, role, today) ?? 'may act'}${from}`;
+  return `${standingOn(user, role, day) ?? 'may act'}${from}`;
 }
 
 function mpidsOf({ roles }: User): string[] {

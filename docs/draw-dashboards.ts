@@ -7,8 +7,8 @@ import { grafanaJson } from '#helm/dashboards/grafana.ts';
 import { type Dashboard, filledIn, type Panel, type Unit } from '#helm/dashboards/panel.ts';
 
 /**
- * Draws dashboards into docs/images, from what a Prometheus answers to their own queries over a range:
- * `node docs/draw-dashboards.ts --url URL --from INSTANT --until INSTANT --rate SECONDS NAME...`
+ * Draws dashboards, all of them unless some are named, from what a Prometheus answers to their own queries over a range:
+ * `node docs/draw-dashboards.ts --url URL --from INSTANT --until INSTANT --rate SECONDS [--out FOLDER] [NAME...]`
  */
 const IMAGES = fileURLToPath(new URL('./images/', import.meta.url));
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -23,13 +23,13 @@ const TABLE_ROWS_MAX = 9;
 type Range = { url: string; fromSeconds: number; untilSeconds: number; rateSeconds: number };
 type Found = { metric: Record<string, string>; value?: [number, string]; values?: [number, string][] };
 
-async function draw(names: readonly string[], range: Range): Promise<void> {
+async function draw(names: readonly string[], range: Range, folder: string): Promise<void> {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
   try {
     for (const name of names) {
       const page = await browser.newPage({ viewport: { width: WIDTH, height: 800 } });
       await page.setContent(await htmlOf(DASHBOARDS[name], range));
-      await page.screenshot({ path: join(IMAGES, `dashboard-${name}.png`), fullPage: true });
+      await page.screenshot({ path: join(folder, `dashboard-${name}.png`), fullPage: true });
       await page.close();
     }
   } finally {
@@ -204,8 +204,17 @@ const STYLE = `
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { url: { type: 'string' }, from: { type: 'string' }, until: { type: 'string' }, rate: { type: 'string' } },
+  options: {
+    url: { type: 'string' },
+    from: { type: 'string' },
+    until: { type: 'string' },
+    rate: { type: 'string' },
+    out: { type: 'string', default: IMAGES },
+  },
 });
-const { url = '', from = '', until = '', rate = '' } = values;
+const { url = '', from = '', until = '', rate = '', out } = values;
 const [fromSeconds, untilSeconds] = [from, until].map((instant) => Date.parse(instant) / 1000);
-await draw(positionals, { url, fromSeconds, untilSeconds, rateSeconds: Number(rate) });
+const names = positionals.length > 0 ? positionals : Object.keys(DASHBOARDS);
+const unknown = names.filter((name) => !Object.hasOwn(DASHBOARDS, name));
+if (unknown.length > 0) throw new Error(`no dashboards: ${unknown.join(', ')}; there are ${Object.keys(DASHBOARDS)}`);
+await draw(names, { url, fromSeconds, untilSeconds, rateSeconds: Number(rate) }, out);

@@ -18,14 +18,8 @@ import {
 } from '#schemas/topics.ts';
 import { ASSUMED_CODES } from '#services/gateway/assumed-codes.ts';
 import { SIGNATURE_FAULTS } from '#services/gateway/xml-signature.ts';
-import {
-  COMPONENTS,
-  METRICS,
-  type MetricDeclaration,
-  NODE_METRICS,
-  PROCESS_LABEL,
-  seriesMaxOf,
-} from '#services/platform/metrics/catalogue.ts';
+import { METRICS, NODE_METRICS, PROCESS_LABEL } from '#services/platform/metrics/catalogue.ts';
+import { COMPONENTS, type MetricDeclaration, seriesMaxOf } from '#services/platform/metrics/declaration.ts';
 import { COMMON_SETTINGS, type Setting } from '#services/platform/settings.ts';
 import { SERVICES } from '../bin/serve.ts';
 import { chartPage } from './chart-page.ts';

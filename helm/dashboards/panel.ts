@@ -65,6 +65,14 @@ function selector(name: string, matchers: Readonly<Record<string, string | undef
   return parts.length === 0 ? name : `${name}{${parts.join(', ')}}`;
 }
 
+/**
+ * How much a counter has grown over the range, by some labels, as a whole number: `increase` reaches beyond the scrapes to
+ * the ends of the range, and so gives fractions of things that can only be counted.
+ */
+export function countBy(by: string, counter: string): string {
+  return `round(sum by (${by}) (increase(${counter}[$__range])))`;
+}
+
 /** A quantile of a histogram over the rate interval, by some labels. */
 export function quantile(share: number, buckets: string, by: readonly string[] = []): string {
   return `histogram_quantile(${share}, sum by (${['le', ...by].join(', ')}) (rate(${buckets}[$__rate_interval])))`;

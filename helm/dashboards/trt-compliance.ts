@@ -1,4 +1,4 @@
-import { type Dashboard, of, ofHistogram, type Panel, quantile, type Variable } from './panel.ts';
+import { countBy, type Dashboard, of, ofHistogram, type Panel, quantile, type Variable } from './panel.ts';
 
 const SRV: Variable = { name: 'srv', label: 'SRV', metric: 'mdr_trt_requests_total', of: 'srv' };
 const CHOSEN = { srv: '=~"$srv"' } as const;
@@ -32,9 +32,7 @@ const COMPLIANCE: readonly Panel[] = [
     kind: 'stat',
     title: 'Breaches',
     description: 'Requests whose TRT ran out in the range, answered later or not.',
-    queries: [
-      { expr: `sum by (mode) (increase(${of('mdr_trt_breaches_total', CHOSEN)}[$__range]))`, legend: '{{mode}}' },
-    ],
+    queries: [{ expr: countBy('mode', of('mdr_trt_breaches_total', CHOSEN)), legend: '{{mode}}' }],
     unit: 'short',
     width: 6,
     bounds: { amber: 1, red: 100 },
@@ -69,15 +67,15 @@ const COMPLIANCE: readonly Panel[] = [
     queries: [
       { expr: `${shareWithin(SERIES)} >= 0`, legend: 'share within TRT' },
       {
-        expr: `sum by (${SERIES}) (increase(${of('mdr_trt_requests_total', CHOSEN)}[$__range])) > 0`,
+        expr: `${countBy(SERIES, of('mdr_trt_requests_total', CHOSEN))} > 0`,
         legend: 'requests',
       },
       {
-        expr: `sum by (${SERIES}) (increase(${of('mdr_trt_breaches_total', CHOSEN)}[$__range])) > 0`,
+        expr: `${countBy(SERIES, of('mdr_trt_breaches_total', CHOSEN))} > 0`,
         legend: 'breaches',
       },
       {
-        expr: `sum by (${SERIES}) (increase(${of('mdr_trt_within_without_data_total', CHOSEN)}[$__range])) > 0`,
+        expr: `${countBy(SERIES, of('mdr_trt_within_without_data_total', CHOSEN))} > 0`,
         legend: 'within TRT without data',
       },
     ],

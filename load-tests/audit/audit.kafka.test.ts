@@ -629,6 +629,30 @@ describeWithKafka('the audit of a run', ({ brokers, registryUrl }) => {
     await writer.erase(prefix);
   });
 
+  test('without a prefix is of the run that began last, whatever its prefix, and names those before it', async () => {
+    // Other tests leave their runs on the same broker: these two began later than any.
+    const stem = `audit-last-${process.pid}-${Math.trunc(performance.timeOrigin)}`;
+    const began = {
+      [`${stem}-b.`]: Date.parse('2126-01-01T00:00:00Z'),
+      [`${stem}-a.`]: Date.parse('2126-01-02T00:00:00Z'),
+    };
+    for (const [prefix, wallEpochMs] of Object.entries(began)) {
+      const run = cleanRun();
+      run.topics.runs[0].length = 0;
+      run.run({ runId: `run of ${prefix}`, wallEpochMs });
+      await writer.write(run, prefix);
+    }
+    const [earlier, last] = Object.keys(began);
+    const { MDR_PREFIX: _, ...env } = process.env;
+    const given = ['audit', '--brokers', brokers.join(','), '--registry', registryUrl];
+    const { status, stdout, stderr } = spawnSync(MDR, given, { encoding: 'utf8', env });
+    expect([status, stdout.split('\n')[0]]).toEqual([0, expect.stringContaining(`Run run of ${last} on ${last}*`)]);
+    const lines = stderr.split('\n');
+    expect(lines[0]).toBe(`The last run on this Kafka: run of ${last}, began 2126-01-02T00:00:00Z, --prefix ${last}`);
+    expect(lines[2]).toBe(`  npx mdr audit --prefix ${earlier}  (run of ${earlier}, began 2126-01-01T00:00:00Z)`);
+    for (const prefix of Object.keys(began)) await writer.erase(prefix);
+  });
+
   test('does not run where there is no run, or no topics', async () => {
     const run = cleanRun();
     run.topics.runs[0].length = 0;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { runAudit } from '#load-tests/audit/audit.ts';
+import { type AuditReport, runAudit } from '#load-tests/audit/audit.ts';
 import { buildReport } from '#load-tests/plan/build-report.ts';
 import { runPlan } from '#load-tests/plan/run.ts';
 import type { Report } from '#load-tests/report/report.ts';
@@ -83,6 +83,7 @@ describeWithKafka('a plan and a load of one scenario', ({ brokers, registryUrl, 
         expect(Math.abs(share - (sharesOf(load).get(name) as number)), name).toBeLessThanOrEqual(SHARE_APART_MAX);
       const audit = await runAudit({ brokers, registryUrl, prefix, isAllDemanded: false, isDeadLetterFault: true });
       expect(audit.faults.list).toEqual([]);
+      expectCountedAlike(load, audit);
       expect(audit.intervals).toBeGreaterThanOrEqual(plan.ledger.halfHours);
     },
     LOAD_WITHIN_MS,
@@ -96,7 +97,14 @@ describeWithKafka('a plan and a load of one scenario', ({ brokers, registryUrl, 
       expect(counts(load)).toEqual(counts(plan));
       const audit = await runAudit({ brokers, registryUrl, prefix, isAllDemanded: false, isDeadLetterFault: true });
       expect(audit.faults.list).toEqual([]);
+      expectCountedAlike(load, audit);
     },
     LOAD_WITHIN_MS,
   );
+
+  /** What the report says was offered and achieved is what the audit finds in the topics. */
+  function expectCountedAlike({ platform }: Report, { totals }: AuditReport): void {
+    expect(platform?.offered.requests).toBe(totals.received);
+    expect(platform?.achieved.requests).toBe(totals.answered + totals.refused);
+  }
 });

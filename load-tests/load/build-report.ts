@@ -28,7 +28,7 @@ export type LoadContext = {
 export async function reportLoad(kafka: Kafka, result: LoadResult, context: LoadContext): Promise<Report> {
   const { model, prefix, partitions, occupancy, samples } = result;
   const presentMs = result.complete ? Number.POSITIVE_INFINITY : (samples.at(-1)?.simulatedMs ?? 0);
-  const { tally, records, platform } = await tallyTopics(kafka, prefix, partitions, model, occupancy, presentMs);
+  const { tally, records, platform, all } = await tallyTopics(kafka, prefix, partitions, model, occupancy, presentMs);
   const wallSeconds = (result.endedWallMs - result.startedWallMs) / 1000;
   const services = serviceRows(samples, wallSeconds);
   const report = buildReport(
@@ -49,7 +49,8 @@ export async function reportLoad(kafka: Kafka, result: LoadResult, context: Load
   const last = samples.at(-1);
   const made = (last?.executions ?? 0) + (last?.asked ?? 0);
   const done = (last?.answered ?? 0) + (last?.refused ?? 0);
-  const perSecond = (requests: number) => ({ requests, perSecond: Math.round(requests / wallSeconds) });
+  // The services ended after the last look: what they made and did meanwhile is in the topics, and in no rate.
+  const rateOf = (requests: number, done: number) => ({ requests, perSecond: Math.round(done / wallSeconds) });
   return {
     ...report,
     platform: {
@@ -58,8 +59,8 @@ export async function reportLoad(kafka: Kafka, result: LoadResult, context: Load
       provider,
       partitions,
       preparedSeconds: result.preparedMs / 1000,
-      offered: perSecond(made),
-      achieved: perSecond(done),
+      offered: rateOf(all.received, made),
+      achieved: rateOf(all.answeredOrRefused, done),
       chargedSeconds: { scheduled: chargedSeconds(tally, SCHEDULED), 'on-demand': chargedSeconds(tally, ON_DEMAND) },
       latency: { scheduled: latencyRow(platform[SCHEDULED]), 'on-demand': latencyRow(platform[ON_DEMAND]) },
       lag: lagOf(samples),

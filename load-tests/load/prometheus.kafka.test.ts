@@ -200,6 +200,16 @@ describeWithKafka('a run as a real Prometheus sees it', ({ brokers, registryUrl,
         expect(used.find(({ labels }) => labels.network === name)?.value).toBeCloseTo(utilisationMean, 3);
     });
 
+    test('what decided is counted in whole requests, from the first one on', () => {
+      const { report, at } = seen;
+      const decided = Object.fromEntries(
+        at(queryOf('stream', 'What decided')).map(({ labels, value }) => [labels.fact, value]),
+      );
+      for (const [fact, requests] of Object.entries(decided)) expect([fact, requests % 1]).toEqual([fact, 0]);
+      expect(decided.deviceStatus).toBeGreaterThanOrEqual(report.ledger.refused.E5);
+      expect(decided.accepted).toBeGreaterThanOrEqual(report.ledger.received - report.ledger.refused.E5);
+    });
+
     test('every query of every dashboard has something to show, but for what did not happen', () => {
       const empty: Record<string, number> = {};
       for (const { panel, expr } of panelQueries())

@@ -40,7 +40,10 @@ export type LoadTally = {
   /** One record a cell, as a plan has them. */
   records: Float64Array;
   platform: readonly [PlatformLatency, PlatformLatency];
+  all: AllRequests;
 };
+/** Requests of all the topics, warm-up and what came after the counted days included, as the audit has them. */
+export type AllRequests = { received: number; answeredOrRefused: number };
 
 export const PLATFORM_BUCKETS = 100_000;
 export const PLATFORM_BUCKET_MS = 0.1;
@@ -67,11 +70,12 @@ export async function tallyTopics(
 ): Promise<LoadTally> {
   const counting = new Counting(model, presentMs);
   for (let partition = 0; partition < partitions; partition++) await counting.countPartition(kafka, prefix, partition);
-  return { ...counting.finish(occupancy), platform: counting.platform };
+  return { ...counting.finish(occupancy), platform: counting.platform, all: counting.all };
 }
 
 class Counting {
   readonly platform: readonly [PlatformLatency, PlatformLatency] = [newLatency(), newLatency()];
+  readonly all: AllRequests = { received: 0, answeredOrRefused: 0 };
   readonly #model: Model;
   readonly #tally: Tally;
   /** By cell. */
@@ -158,6 +162,7 @@ class Counting {
     await this.#walk(kafka, prefix, 'service-responses', partition, (buffer) => {
       readResponseHead(reader, response);
       if (response.kind === RESPONSE_KIND.marker || !answered[response.mode].add(response.requestOffset)) return;
+      this.all.answeredOrRefused++;
       const counts = this.#countsOf(buffer, response.deviceAt);
       const user = this.#users.get(buffer.toString('latin1', response.originatorAt, response.originatorAt + 8));
       if (counts === undefined || user === undefined) return;
@@ -205,6 +210,7 @@ class Counting {
       const isReplay = position <= (seen[source] ?? 0);
       if (!isReplay) seen[source] = position;
       if (kind !== REQUEST_KIND.request || isReplay) return;
+      this.all.received++;
       const counts = this.#countsOf(buffer, request.deviceAt);
       const user = this.#users.get(buffer.toString('latin1', request.originatorAt, request.originatorAt + 8));
       if (counts === undefined || user === undefined) return;

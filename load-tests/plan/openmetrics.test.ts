@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { buildReport } from '#load-tests/plan/build-report.ts';
 import type { Report } from '#load-tests/report/report.ts';
 import { loadScenario } from '#load-tests/scenario/load.ts';
-import { METRICS, type MetricDeclaration } from '#services/platform/metrics/catalogue.ts';
+import { METRICS } from '#services/platform/metrics/catalogue.ts';
+import type { MetricDeclaration } from '#services/platform/metrics/declaration.ts';
 import { openMetricsOf } from './openmetrics.ts';
 import { type PlanResult, runPlan } from './run.ts';
 

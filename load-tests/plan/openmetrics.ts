@@ -2,12 +2,8 @@ import { GENERATIONS, MODES, ROLES, SERVICES } from '#core/matrix.ts';
 import { DAY_MS } from '#core/settlement-day.ts';
 import { modeOfRow, serviceOfRow, srvOfRow } from '#core/trt-row.ts';
 import { integralMs } from '#fleet-sim/occupancy.ts';
-import {
-  LATENCY_EDGES_SECONDS,
-  METRICS,
-  type MetricName,
-  PROCESS_LABEL,
-} from '#services/platform/metrics/catalogue.ts';
+import { LATENCY_EDGES_SECONDS } from '#services/platform/metrics/bounds.ts';
+import { METRICS, type MetricName, PROCESS_LABEL } from '#services/platform/metrics/catalogue.ts';
 import { REFUSALS } from './counters.ts';
 import type { Model } from './model.ts';
 import { type PlanResult, weightsOf } from './run.ts';

@@ -1,6 +1,6 @@
 import { ROLES } from '#core/matrix.ts';
 import { bucketMsOf } from '#fleet-sim/occupancy.ts';
-import { LATENCY_EDGES_SECONDS } from '#services/platform/metrics/catalogue.ts';
+import { LATENCY_EDGES_SECONDS } from '#services/platform/metrics/bounds.ts';
 import { latencyBucketOf } from '#services/platform/metrics/latency-counts.ts';
 import { DAY, REFUSALS } from './counters.ts';
 import type { Model } from './model.ts';

@@ -39,7 +39,7 @@ function figuresOf(platform: PlatformReport): Figure[] {
   const { offered, achieved, lag, latency, behindSecondsMax, late, duplicates } = platform;
   const speed = speedFigure(platform);
   const onTheirWay = offered.requests - achieved.requests;
-  const rest = onTheirWay > 0 ? `; ${formatCount(onTheirWay)} on their way at the end` : '';
+  const rest = onTheirWay > 0 ? `; ${formatCount(onTheirWay)} without an answer at the end` : '';
   const ownTime = (mode: 'on-demand' | 'scheduled'): [string, string] => {
     const own = latency[mode];
     return own.count === 0
@@ -47,7 +47,7 @@ function figuresOf(platform: PlatformReport): Figure[] {
       : [ownTimeText(own, 'p95Ms'), `p95; median ${ownTimeText(own, 'p50Ms')}, p99 ${ownTimeText(own, 'p99Ms')}`];
   };
   const figures: Figure[] = [
-    ['Requests offered', perSecond(offered.perSecond), `${formatCount(offered.requests)} requests`],
+    ['Requests offered', perSecond(offered.perSecond), `${formatCount(offered.requests)} requests, warm-up included`],
     ['Requests achieved', perSecond(achieved.perSecond), `${formatCount(achieved.requests)} requests${rest}`],
     ['Speed of the clock', speed.value, speed.note],
     ["Platform's time, on demand", ...ownTime('on-demand')],

@@ -162,7 +162,11 @@ export type PlatformReport = {
   partitions: number;
   /** Wall time of filling topics and tables before the clock started. */
   preparedSeconds: number;
-  /** Requests that schedules and Users made, and those answered or refused, over the wall time of the run. */
+  /**
+   * Requests that schedules and Users made, and those answered or refused, warm-up and what came after the counted days
+   * included: `requests` as they are in the topics once the services have ended, which is what the audit counts;
+   * `perSecond` over the wall time of the run, until the services were told to end.
+   */
   offered: { requests: number; perSecond: number };
   achieved: { requests: number; perSecond: number };
   /** The platform's own time, without the network's: wall time, whatever the speed of the clock. */

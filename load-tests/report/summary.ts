@@ -164,7 +164,7 @@ function platformPart({ platform, ...report }: Report, terminal: Terminal): stri
   const { offered, achieved, services } = platform;
   const { value, note } = speedFigure(platform);
   const cores = sumOf(services.map((service) => service.cores)).toFixed(2);
-  const rates = `Offered ${rateText(offered)}, achieved ${rateText(achieved)}. Speed ${value}, ${note}. The services used ${cores} cores.`;
+  const rates = `Offered ${rateText(offered)}, achieved ${rateText(achieved)}, warm-up and what came after the counted days included: that is what an audit counts. Speed ${value}, ${note}. The services used ${cores} cores.`;
   return [inked('Platform', 'strong', terminal), ...findings, wrapped(`  ${rates}`, terminal.columns, 4)].join('\n');
 }
 

@@ -1,9 +1,10 @@
-import { access, constants, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MdrError } from '#core/errors.ts';
 import { renderCsv } from './csv.ts';
 import { renderHtml } from './html.ts';
 import type { Report } from './report.ts';
+import { isSystemError } from './report-folder.ts';
 
 /**
  * Writes index.html, report.json and the CSV files to a directory, made if it is not there; each file appears whole or
@@ -16,8 +17,8 @@ export async function writeReport(report: Report, directory: string): Promise<st
     'report.json': `${JSON.stringify(report, null, 2)}\n`,
     ...renderCsv(report),
   };
-  await makeReportDirectory(directory);
   try {
+    await mkdir(directory, { recursive: true });
     const paths: string[] = [];
     for (const [name, content] of Object.entries(files)) {
       const path = join(directory, name);
@@ -25,17 +26,6 @@ export async function writeReport(report: Report, directory: string): Promise<st
       paths.push(path);
     }
     return paths;
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-    throw new MdrError('COULD_NOT_RUN', `cannot write the report to ${directory}: ${error.message}`);
-  }
-}
-
-/** Makes the directory if it is not there: a long run would rather know at its start that it cannot. */
-export async function makeReportDirectory(directory: string): Promise<void> {
-  try {
-    await mkdir(directory, { recursive: true });
-    await access(directory, constants.W_OK);
   } catch (error) {
     if (!isSystemError(error)) throw error;
     throw new MdrError('COULD_NOT_RUN', `cannot write the report to ${directory}: ${error.message}`);
@@ -61,8 +51,4 @@ async function writeWhole(path: string, content: string | Iterable<string>): Pro
     await rm(temporary, { force: true });
     throw error;
   }
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error;
 }

@@ -347,8 +347,9 @@ function exposeAccess(
 ): void {
   exposeValue('mdr_access_mpans', () => total(partitions, ({ mpans }) => mpans));
   exposeValue('mdr_access_table_bytes', () => total(partitions, ({ bytes }) => bytes));
+  // What has not happened yet too: of a series that begins above 0 Prometheus does not see the first increase.
   expose('mdr_access_decisions_total', () =>
-    FACTS.map(({ fact, code }, k) => ({ labels: { fact, code }, value: byFact[k] })).filter(({ value }) => value > 0),
+    FACTS.map(({ fact, code }, k) => ({ labels: { fact, code }, value: byFact[k] })),
   );
   expose('mdr_access_user_requests_total', () => byUser.samples());
   exposeValue('mdr_access_duplicates_total', dropped.duplicates);

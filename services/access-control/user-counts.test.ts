@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { UserDirectory } from '#services/platform/access/users.ts';
-import { USERS_MAX } from '#services/platform/metrics/catalogue.ts';
+import { USERS_MAX } from '#services/platform/metrics/bounds.ts';
 import { UserCounts } from './user-counts.ts';
 
 function directoryOf(names: readonly string[]): Pick<UserDirectory, 'table'> {

@@ -1,5 +1,5 @@
 import type { UserDirectory } from '#services/platform/access/users.ts';
-import { USERS_MAX } from '#services/platform/metrics/catalogue.ts';
+import { USERS_MAX } from '#services/platform/metrics/bounds.ts';
 
 /** Of Users that are not known, and of those beyond the bound of the label. */
 const OTHER = 'other';

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import avsc from 'avsc';
+import type { Admin, Kafka } from 'kafkajs';
+import type { TopicName } from '#schemas/topics.ts';
 import { WIRE_HEADER_BYTES, writeWireHeader } from '#schemas/wire.ts';
 import { BatchWalk } from './batch-walk.ts';
 import { nowMs } from './clock.ts';
 import { readPartitions } from './kafka/partition-reader.ts';
-import { BatchBuilder } from './kafka/record-batch.ts';
+import { BatchBuilder, BatchCursor } from './kafka/record-batch.ts';
 import type { ServiceContext } from './service.ts';
-import type { ClockFace } from './sim-clock.ts';
+import { type ClockFace, SimClock } from './sim-clock.ts';
 
 /** A run as run.avsc has it, the scenario parsed. Instants in ms since the epoch. */
 export type RunRecord = {
@@ -34,6 +36,16 @@ export function clockFaceOf({ state, startMs, wallEpochMs, speed }: RunRecord): 
   return { startMs, wallEpochMs: state === 'PREPARED' ? Number.POSITIVE_INFINITY : wallEpochMs, speed };
 }
 
+/**
+ * The simulated instant that a run has come to, by its own clock: its start while it is prepared, never beyond its end.
+ * One that no clock paces has no present: the start of its counted days stands for it.
+ */
+export function presentMsOf(run: RunRecord, wallMs: number): number {
+  if (run.state === 'PREPARED') return run.startMs;
+  if (run.speed === 0) return run.countedStartMs;
+  return Math.min(run.endMs, new SimClock(clockFaceOf(run)).at(wallMs));
+}
+
 /** The record as a batch of the topic runs. */
 export function encodeRun(run: RunRecord, schemaId: number): Uint8Array {
   const value = TYPE.toBuffer(run);
@@ -44,6 +56,38 @@ export function encodeRun(run: RunRecord, schemaId: number): Uint8Array {
   return builder.finish();
 }
 
+/** The latest state of the run of each of some sets of topics, by prefix; nothing of those that have had none. */
+export async function latestRuns(
+  kafka: Kafka,
+  admin: Admin,
+  prefixes: readonly string[],
+): Promise<Map<string, RunRecord>> {
+  const ranges = await Promise.all(
+    prefixes.map(async (prefix) => {
+      const topic = `${prefix}${RUNS}`;
+      const offsets = await admin.fetchTopicOffsets(topic);
+      const high = offsets.find(({ partition }) => partition === RUN_PARTITION)?.high ?? '0';
+      return { topic, partition: RUN_PARTITION, fromOffset: 0, untilOffset: Number(high) };
+    }),
+  );
+  const runs = new Map<string, RunRecord>();
+  const cursor = new BatchCursor();
+  await readPartitions(kafka, {
+    partitions: ranges.filter(({ untilOffset }) => untilOffset > 0),
+    onBatch(batch, { topic }) {
+      cursor.open(batch);
+      while (cursor.next()) {
+        const { buffer, valueAt, valueLength } = cursor;
+        if (valueLength <= WIRE_HEADER_BYTES) continue;
+        const run = decoded(buffer.subarray(valueAt + WIRE_HEADER_BYTES, valueAt + valueLength));
+        if (run !== undefined) runs.set(topic.slice(0, -RUNS.length), run);
+      }
+    },
+  }).done;
+  return runs;
+}
+
+const RUNS = 'runs' satisfies TopicName;
 const VALUE_BYTES_MAX = 1_048_576;
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DUE_EDGES_SECONDS } from '#services/platform/metrics/catalogue.ts';
+import { DUE_EDGES_SECONDS } from '#services/platform/metrics/bounds.ts';
 import { AnswerRate, DeadlineSlack } from './deadline-slack.ts';
 import { OpenRequests } from './open-requests.ts';
 

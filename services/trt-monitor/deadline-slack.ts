@@ -1,5 +1,5 @@
 import { MODES } from '#core/matrix.ts';
-import { DUE_EDGES_SECONDS, TRTS_MAX } from '#services/platform/metrics/catalogue.ts';
+import { DUE_EDGES_SECONDS, TRTS_MAX } from '#services/platform/metrics/bounds.ts';
 import type { OpenRequests } from './open-requests.ts';
 
 /** What is needed of the columns of OpenRequests. */

@@ -1,6 +1,6 @@
 import { DEFAULT_MATRIX, GENERATIONS, type Matrix, MODES, ROLES, SERVICES, SRVS, trtSecondsOf } from '#core/matrix.ts';
 import { codeOf } from '#schemas/service-response.ts';
-import { LATENCY_EDGES_SECONDS, REQUEST_RESULTS } from '#services/platform/metrics/catalogue.ts';
+import { LATENCY_EDGES_SECONDS, REQUEST_RESULTS } from '#services/platform/metrics/bounds.ts';
 import { latencyBucketOf } from '#services/platform/metrics/latency-counts.ts';
 
 /** Symbols of the schema's Srv and Generation, UNKNOWN included. */

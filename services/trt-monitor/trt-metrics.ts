@@ -1,7 +1,7 @@
 import { MODES } from '#core/matrix.ts';
 import { codeOf } from '#schemas/service-response.ts';
 import { nowMs } from '#services/platform/clock.ts';
-import { DUE_EDGES_SECONDS } from '#services/platform/metrics/catalogue.ts';
+import { DUE_EDGES_SECONDS } from '#services/platform/metrics/bounds.ts';
 import { expose, exposeHistogram, exposeValue } from '#services/platform/metrics/exposition.ts';
 import { type AnswerRate, DeadlineSlack } from './deadline-slack.ts';
 import type { PartitionMonitor } from './partition-monitor.ts';

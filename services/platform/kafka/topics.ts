@@ -41,7 +41,7 @@ export async function ensureTopics(
   return TOPIC_NAMES.map((name) => ({ topic: prefix + name, state: missing.includes(name) ? 'created' : 'there' }));
 }
 
-/** Prefixes of the sets of topics that a broker has, in the order of their names: a later run of `mdr load` behind. */
+/** Prefixes of the sets of topics that a broker has, in the order of their names. */
 export async function prefixesOn(admin: Admin): Promise<string[]> {
   const names = await admin.listTopics();
   return names.flatMap((name) => (name.endsWith(RUNS) ? [name.slice(0, -RUNS.length)] : [])).sort();

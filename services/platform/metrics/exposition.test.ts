@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { register } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { isInstalled } from '#services/platform/test/installed.ts';
-import { METRICS, seriesMaxOf } from './catalogue.ts';
+import { METRICS } from './catalogue.ts';
+import { seriesMaxOf } from './declaration.ts';
 import {
   expose,
   exposeHistogram,

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, type Metric, Registry, register } from 'prom-client';
-import { METRICS, type MetricDeclaration, type MetricName, PROCESS_LABEL } from './catalogue.ts';
+import { METRICS, type MetricName, PROCESS_LABEL } from './catalogue.ts';
+import type { MetricDeclaration } from './declaration.ts';
 
 type NameOf<Type extends MetricDeclaration['type']> = {
   [Name in MetricName]: (typeof METRICS)[Name]['type'] extends Type ? Name : never;

@@ -1,4 +1,4 @@
-import { LATENCY_EDGES_SECONDS } from './catalogue.ts';
+import { LATENCY_EDGES_SECONDS } from './bounds.ts';
 
 /** Latencies counted in the buckets of LATENCY_EDGES_SECONDS, the last one open, and their sum in seconds. */
 export class LatencyCounts {
