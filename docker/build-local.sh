@@ -24,7 +24,8 @@ if is_missing mdr-build-base:local; then
     /bin/sh /usr/bin/env "$(command -v mkdir)" "$(command -v ln)" "$(command -v rm)"
   install -D "$node" "$work/build/usr/local/bin/node"
   mkdir -p "$work/build/usr/local/lib/node_modules"
-  cp -r "$(npm root -g)/npm" "$work/build/usr/local/lib/node_modules/npm"
+  # Not `npm root -g`, which is below the Node that runs npm.
+  cp -r "$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")" "$work/build/usr/local/lib/node_modules/npm"
   ln -s ../lib/node_modules/npm/bin/npm-cli.js "$work/build/usr/local/bin/npm"
   tar -C "$work/build" -c . |
     docker import --change 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt' - mdr-build-base:local >/dev/null
