@@ -19,19 +19,20 @@ const REGISTRY_DATA = '/var/lib/registry';
 const brokerImage = (): string => process.env.MDR_KAFKA_IMAGE ?? `apache/kafka:${KAFKA_VERSION}`;
 const registryImage = (): string => process.env.MDR_REGISTRY_IMAGE ?? `apicurio/apicurio-registry:${REGISTRY_VERSION}`;
 
-/** Loaded when it is used: it takes longer than all else that `mdr kafka status` does. */
+/** Loaded when it is used: it takes longer than all else that `mdr kafka status` does, and is not in our own image. */
 const testcontainers = () => import('testcontainers');
 
 /** Kafka and the registry as containers; what they hold is in two volumes named after the place's directory. */
 export const dockerProvider: Provider = {
   async missing(onProgress) {
-    const { ImageName } = await testcontainers();
     let client: ContainerRuntimeClient;
     try {
       client = await runtimeClient();
-    } catch {
-      return 'no Docker engine answers';
+    } catch (error) {
+      const isAbsent = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
+      return isAbsent ? 'the package testcontainers is not installed' : 'no Docker engine answers';
     }
+    const { ImageName } = await testcontainers();
     for (const image of [brokerImage(), registryImage()]) {
       const name = ImageName.fromString(image);
       if (await client.image.exists(name)) continue;

@@ -15,6 +15,8 @@ import { type ProvidedKafka, provideKafka } from './provide.ts';
 const MDR = fileURLToPath(new URL('../../../bin/mdr', import.meta.url));
 const HOLD = fileURLToPath(new URL('../test/hold-kafka.ts', import.meta.url));
 const TOPIC = 'survives';
+/** Two starts of Kafka in containers and ten of the command line took 82 s at the least priority on a busy machine. */
+const UP_AND_DOWN_MS_MAX = 300_000;
 
 /** What every test here leaves behind: nothing. */
 async function expectGone(brokers: string[], registryUrl: string): Promise<void> {
@@ -48,30 +50,34 @@ describeWithKafka('mdr kafka', (given) => {
     rmSync(directory, { recursive: true });
   });
 
-  test('up, status and down: data outlast a down, and a second up is no second broker', async () => {
-    expect(mdr('status')).toMatchObject({ status: 1, stdout: 'Kafka is not running\n' });
-    expect(mdr('down')).toMatchObject({ status: 0, stdout: 'Kafka was not running\n' });
+  test(
+    'up, status and down: data outlast a down, and a second up is no second broker',
+    async () => {
+      expect(mdr('status')).toMatchObject({ status: 1, stdout: 'Kafka is not running\n' });
+      expect(mdr('down')).toMatchObject({ status: 0, stdout: 'Kafka was not running\n' });
 
-    const up = mdr('up', '--json');
-    expect([up.status, up.stderr]).toEqual([0, '']);
-    const { brokers, registryUrl } = JSON.parse(up.stdout);
-    expect(brokers[0]).toMatch(/^127\.0\.0\.1:\d+$/);
-    await withAdmin(brokers, (admin) => admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2 }] }));
-    const before = state();
-    expect(mdr('up').stdout).toMatch(/^Kafka runs already /);
-    expect(state()).toEqual(before);
-    expect(JSON.parse(mdr('status', '--json').stdout)).toMatchObject({ running: true, brokers, registryUrl });
+      const up = mdr('up', '--json');
+      expect([up.status, up.stderr]).toEqual([0, '']);
+      const { brokers, registryUrl } = JSON.parse(up.stdout);
+      expect(brokers[0]).toMatch(/^127\.0\.0\.1:\d+$/);
+      await withAdmin(brokers, (admin) => admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2 }] }));
+      const before = state();
+      expect(mdr('up').stdout).toMatch(/^Kafka runs already /);
+      expect(state()).toEqual(before);
+      expect(JSON.parse(mdr('status', '--json').stdout)).toMatchObject({ running: true, brokers, registryUrl });
 
-    expect(mdr('down')).toMatchObject({ status: 0, stdout: 'Kafka is stopped\n' });
-    await expectGone(brokers, registryUrl);
-    expect(mdr('status').status).toBe(1);
+      expect(mdr('down')).toMatchObject({ status: 0, stdout: 'Kafka is stopped\n' });
+      await expectGone(brokers, registryUrl);
+      expect(mdr('status').status).toBe(1);
 
-    const again = JSON.parse(mdr('up', '--json').stdout);
-    expect(await withAdmin(again.brokers, (admin) => admin.listTopics())).toContain(TOPIC);
-    expect(mdr('down', '--delete-data').stdout).toBe('Kafka is stopped, and its data are deleted\n');
-    await expectGone(again.brokers, again.registryUrl);
-    expect(readdirSync(directory).filter((name) => !/\.(log|properties)$/.test(name))).toEqual([]);
-  });
+      const again = JSON.parse(mdr('up', '--json').stdout);
+      expect(await withAdmin(again.brokers, (admin) => admin.listTopics())).toContain(TOPIC);
+      expect(mdr('down', '--delete-data').stdout).toBe('Kafka is stopped, and its data are deleted\n');
+      await expectGone(again.brokers, again.registryUrl);
+      expect(readdirSync(directory).filter((name) => !/\.(log|properties)$/.test(name))).toEqual([]);
+    },
+    UP_AND_DOWN_MS_MAX,
+  );
 
   test('a Kafka that is given is asked and left alone', () => {
     const named = ['--brokers', given.brokers.join(','), '--registry', given.registryUrl];

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests of Kafka on containers, and those of our image. An engine that answers is used; where none does, one is started from Debian's
-# docker.io (needs root) with what works inside a container, and stopped at the end. Where the images cannot be pulled,
-# build-local-image.sh makes them.
+# Runs the tests of Kafka on containers, and those of our image. An engine that answers is used; where none does, one is
+# started from Debian's docker.io (needs root), without a network of its own, so that it starts inside a container too,
+# and stopped at the end. Where the images cannot be pulled, build-local-image.sh makes them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
@@ -25,7 +25,7 @@ if ! docker version >/dev/null 2>&1; then
   command -v dockerd >/dev/null || { echo "there is no Docker engine (apt-get install docker.io)" >&2; exit 3; }
   mkdir -p "$root/.kafka"
   export DOCKER_HOST=unix://$work/docker.sock
-  dockerd --iptables=false --ip6tables=false --bridge=none --storage-driver=vfs --host "$DOCKER_HOST" \
+  dockerd --iptables=false --ip6tables=false --bridge=none --host "$DOCKER_HOST" \
     --data-root "$root/.kafka/docker" --exec-root "$work/exec" --pidfile "$work/pid" >"$root/.kafka/dockerd.log" 2>&1 &
   engine=$!
   for _ in $(seq 300); do
@@ -46,6 +46,6 @@ export MDR_KAFKA_PROVIDER=docker MDR_KAFKA_DIR=$work/kafka
 cd "$root"
 vitest run --project kafka "${@:-services/platform/kafka-provider}"
 docker/build-local.sh
-vitest run --project rules docker
+MDR_IMAGE=mdr-stream:local vitest run --project rules docker
 left=$(docker ps --all --quiet | wc -l)
 [ "$left" = 0 ] || [ -z "$engine" ] || { echo "$left containers are left" >&2; exit 1; }
