@@ -189,7 +189,7 @@ describeWithKafka('a service in its normal life', (kafka) => {
     });
     const [line] = (await once(owner.stdout, 'data')) as [Buffer];
     const [pid, url] = String(line).trim().split(' ');
-    const service = { name: 'users', pid: Number(pid), url, log: '', child: undefined, exit: undefined };
+    const service = { name: 'users', pid: Number(pid), url, log: '', child: undefined, exit: undefined, heardMs: 0 };
     await answerOf(service, '/live');
     owner.kill('SIGKILL');
     for (let tries = 0; tries < 300 && isThere(service.pid); tries++) await sleep(100);

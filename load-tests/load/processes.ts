@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { lookup } from 'node:dns/promises';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +19,8 @@ export type ServiceProcess = {
   child: ChildProcess | undefined;
   /** Set once the process has ended. */
   exit: { code: number | null; signal: NodeJS.Signals | null } | undefined;
+  /** Wall ms at which it answered last. */
+  heardMs: number;
 };
 
 export type StartOptions = {
@@ -81,6 +82,7 @@ export async function startService(options: StartOptions): Promise<ServiceProces
     log,
     child,
     exit: undefined,
+    heardMs: nowMs(),
   };
   child.once('exit', (code, signal) => {
     started.exit = { code, signal };
@@ -91,33 +93,6 @@ export async function startService(options: StartOptions): Promise<ServiceProces
     file.end(`${error.message}\n`);
   });
   return started;
-}
-
-/**
- * Services that run already, by the URL of their health: one at each address that its host name has, as a headless Service
- * of Kubernetes has one a pod. Throws COULD_NOT_RUN where the name is not known or nothing answers.
- */
-export async function givenServices(url: string): Promise<ServiceProcess[]> {
-  const { protocol, hostname, port } = new URL(url);
-  const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true, order: 'ipv4first' }).catch(
-    (error: Error) => {
-      throw new MdrError('COULD_NOT_RUN', `no service answers at ${url}: ${error.message}`);
-    },
-  );
-  // A pod of two families has an address of each.
-  const [{ family: first }] = addresses;
-  const hosts = addresses.filter(({ family }) => family === first).map(({ address }) => address);
-  const suffix = port === '' ? '' : `:${port}`;
-  return await Promise.all(
-    hosts.map((host) => givenService(`${protocol}//${host.includes(':') ? `[${host}]` : host}${suffix}`)),
-  );
-}
-
-async function givenService(url: string): Promise<ServiceProcess> {
-  const given = { name: url, pid: -1, url, log: `the log of ${url}`, child: undefined, exit: undefined };
-  const status = await statusOf(given);
-  if (typeof status?.service !== 'string') throw new MdrError('COULD_NOT_RUN', `no service answers at ${url}/status`);
-  return { ...given, name: status.service, pid: Number(status.pid) };
 }
 
 /** Waits until a service can take work. Throws COULD_NOT_RUN where it ends instead, or takes longer. */
@@ -139,11 +114,33 @@ export async function untilReady(service: ServiceProcess, withinMs: number): Pro
   throw new MdrError('COULD_NOT_RUN', `${service.name} was not ready within ${withinMs / 1000} s: ${reason}`);
 }
 
+/**
+ * Waits until what a service knows of its tables' topics is all that was there when their `ends` were asked: offsets by
+ * topic and partition. One that restored its tables before the topics were filled is ready, and follows them from behind.
+ */
+export async function untilReached(
+  service: ServiceProcess,
+  ends: Readonly<Record<string, readonly number[]>>,
+  withinMs: number,
+): Promise<void> {
+  const endMs = nowMs() + withinMs;
+  while (nowMs() < endMs) {
+    const tables = (await statusOf(service))?.tables as Record<string, Record<number, number>> | undefined;
+    const isBehind = ([topic, reached]: [string, Record<number, number>]) =>
+      Object.entries(reached).some(([partition, offset]) => offset < ends[topic][Number(partition)]);
+    if (tables !== undefined && !Object.entries(tables).some(isBehind)) return;
+    await sleep(READY_LOOK_EVERY_MS);
+  }
+  throw new MdrError('COULD_NOT_RUN', `${service.name} had not read what its tables hold within ${withinMs / 1000} s`);
+}
+
 /** What a service says of itself; undefined where it does not answer. */
 export async function statusOf(service: ServiceProcess): Promise<Record<string, unknown> | undefined> {
   try {
     const answer = await fetch(`${service.url}/status`, { signal: AbortSignal.timeout(STATUS_WITHIN_MS) });
-    return (await answer.json()) as Record<string, unknown>;
+    const status = (await answer.json()) as Record<string, unknown>;
+    service.heardMs = nowMs();
+    return status;
   } catch {
     return undefined;
   }

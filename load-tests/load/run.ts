@@ -5,15 +5,18 @@ import { DAY_MS } from '#core/settlement-day.ts';
 import type { Model } from '#load-tests/plan/model.ts';
 import { compileModel } from '#load-tests/plan/model.ts';
 import type { LoadedScenario } from '#load-tests/scenario/load.ts';
+import type { TopicName } from '#schemas/topics.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
-import { createKafka } from '#services/platform/kafka/client.ts';
+import { type Admin, createKafka, type Kafka } from '#services/platform/kafka/client.ts';
+import { endOffsets } from '#services/platform/kafka/partition-reader.ts';
 import { createRawProducer } from '#services/platform/kafka/raw-producer.ts';
 import { registerSchemas } from '#services/platform/kafka/registry.ts';
 import { ensureTopics } from '#services/platform/kafka/topics.ts';
 import type { ProvidedKafka } from '#services/platform/kafka-provider/provide.ts';
 import { createLog } from '#services/platform/log.ts';
 import { encodeRun, RUN_PARTITION, type RunRecord } from '#services/platform/run-record.ts';
-import { endService, givenServices, type ServiceProcess, startService, statusOf, untilReady } from './processes.ts';
+import { givenServices, refuseSecondRun, silentSince } from './given-services.ts';
+import { endService, type ServiceProcess, startService, statusOf, untilReached, untilReady } from './processes.ts';
 import { type Sample, takeSample } from './sample.ts';
 import { writeScrapeTargets } from './scrape-targets.ts';
 
@@ -78,6 +81,8 @@ export type OccupancyStatus = {
 
 /** In the order in which they are started; ended the other way round. */
 export const SERVICE_NAMES = ['access-control', 'anomaly', 'trt-monitor', 'fleet-sim', 'users', 'scheduler'] as const;
+/** What registration fills for a run. */
+const TABLE_TOPICS = ['registrations', 'inventory', 'schedules', 'users'] as const satisfies TopicName[];
 const LOOK_EVERY_MS = 500;
 const READY_WITHIN_MS = 20 * 60_000;
 /** On a clock faster than real time the fleet waits so long for requests on their way; in real time not at all. */
@@ -89,14 +94,28 @@ const START_AFTER_MS = 500;
 
 /** Drives a scenario through the services on Kafka; they are started for it, and ended. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const { loaded, kafka, speed, partitions, directory, onProgress, signal } = options;
-  const prefix = options.prefix ?? `mdr-${options.runId}.`;
+  const { loaded, kafka, directory } = options;
   const model = compileModel(loaded.scenario, loaded.matrix);
   refuseWhatOnlyPlans(model);
   mkdirSync(directory, { recursive: true });
   const client = createKafka(kafka.brokers, 'mdr-load', createLog('mdr-load', 'silent'), kafka.security.kafka);
   const admin = client.admin();
   await admin.connect();
+  try {
+    return await drive(options, model, client, admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function drive(options: LoadOptions, model: Model, client: Kafka, admin: Admin): Promise<LoadResult> {
+  const { kafka, speed, partitions, directory, given: urls = [], onProgress, signal } = options;
+  const prefix = options.prefix ?? `mdr-${options.runId}.`;
+  // Before anything is written: who mends what they refuse can repeat the command.
+  await refuseSecondRun(client, admin, prefix);
+  if (urls.length > 0) onProgress({ phase: 'asking the services given', model });
+  const { clusterId } = await admin.describeCluster();
+  const given = await givenServices(urls, { cluster: clusterId, prefix, partitions });
   onProgress({ phase: 'creating topics', model });
   await ensureTopics(admin, prefix, partitions, { create: true });
   const schemaIds = await registerSchemas(kafka.registryUrl, kafka.security.registry);
@@ -121,7 +140,6 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   try {
     const preparingMs = nowMs();
     onProgress({ phase: 'filling topics', model });
-    const given = (await Promise.all((options.given ?? []).map(givenServices))).flat();
     const loading = given.filter(({ name }) => name === 'registration');
     await Promise.all(loading.map((service) => untilReady(service, READY_WITHIN_MS)));
     if (loading.length === 0) {
@@ -139,7 +157,12 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     }
     onProgress({ phase: 'restoring tables', model });
     writeScrapeTargets(directory, services, options.runId);
-    await Promise.all(services.map((service) => untilReady(service, READY_WITHIN_MS)));
+    const ends = await endsOfTables(client, prefix);
+    const untilFilled = async (service: ServiceProcess) => {
+      await untilReady(service, READY_WITHIN_MS);
+      await untilReached(service, ends, READY_WITHIN_MS);
+    };
+    await Promise.all(services.map(untilFilled));
     await options.onReady?.();
     const startedWallMs = nowMs() + START_AFTER_MS;
     const record: RunRecord = { ...prepared, state: 'RUNNING', wallEpochMs: startedWallMs };
@@ -178,7 +201,6 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   } finally {
     await Promise.all(services.map(endService));
     await producer.disconnect();
-    await admin.disconnect();
   }
 }
 
@@ -212,6 +234,9 @@ async function watch(
     if (harmError !== undefined) throw harmError;
     if (dead !== undefined && harm === undefined)
       throw new MdrError('COULD_NOT_RUN', `${dead.name} ended during the run: see ${dead.log}`);
+    const silent = harm === undefined ? silentSince(services, nowMs()) : undefined;
+    if (silent !== undefined)
+      throw new MdrError('COULD_NOT_RUN', `${silent.name} at ${silent.url} has not answered for a minute: did it end?`);
     if (signal?.aborted || (durationMs !== undefined && nowMs() - startedWallMs > durationMs)) return false;
     const { simulatedMs, completeMs, openCounted, isSettled } = sample;
     if (!isHarmed) continue;
@@ -219,6 +244,12 @@ async function watch(
     // What a network cannot answer in time may stay open. What harm has kept back is to be answered all the same.
     if (isSettled && simulatedMs >= horizonMs - 1 && harm === undefined) return true;
   }
+}
+
+/** Where the topics that tables are made of end, by partition. */
+async function endsOfTables(client: Kafka, prefix: string): Promise<Record<string, number[]>> {
+  const ends = TABLE_TOPICS.map(async (topic) => [topic, await endOffsets(client, prefix + topic)] as const);
+  return Object.fromEntries(await Promise.all(ends));
 }
 
 function recordOf(model: Model, { loaded, speed, runId }: LoadOptions): RunRecord {

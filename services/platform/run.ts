@@ -34,6 +34,7 @@ export async function awaitRun(context: ServiceContext): Promise<Run> {
   context.waitsFor = undefined;
   // A process that starts during a run finds its states one behind the other.
   const record = latest as unknown as RunRecord;
+  context.runId = record.runId;
   const { scenario, matrix } = JSON.parse(record.scenario) as { scenario: Scenario; matrix: unknown };
   run = {
     record,

@@ -12,6 +12,7 @@ import { ensureTopics } from './kafka/topics.ts';
 import { createLog, type Log } from './log.ts';
 import { exposePlatform, noteDeadLetters } from './metrics/platform-metrics.ts';
 import { readSettings, type ServiceSettings, type Setting } from './settings.ts';
+import { tablesReached } from './table-progress.ts';
 import { version } from './version.ts';
 
 /** What the platform gives a service to work with. */
@@ -20,6 +21,8 @@ export type ServiceContext = {
   settings: ServiceSettings;
   log: Log;
   kafka: Kafka;
+  /** Name that the Kafka cluster gives itself. */
+  clusterId: string;
   admin: Admin;
   outbox: Outbox;
   schemaIds: SchemaIds;
@@ -29,6 +32,8 @@ export type ServiceContext = {
   fail(error: Error): void;
   /** What somebody else has to do before it can begin; no fault of its own, and not to be mended by a restart. */
   waitsFor?: string | undefined;
+  /** Of the run that it takes part in. */
+  runId?: string;
 };
 
 export type RunningService = {
@@ -90,6 +95,10 @@ export async function runService(service: Service, argv: string[], environment: 
         rssBytes: process.memoryUsage.rss(),
         cpuSeconds: cpuSeconds(),
         ready: notReadyBecause() === undefined,
+        kafka: { cluster: context?.clusterId, prefix: settings.prefix, partitions: settings.partitions },
+        waitsFor: context?.waitsFor,
+        run: context?.runId,
+        tables: tablesReached(),
         ...running?.status(),
       }),
       routes: () => running?.routes ?? {},
@@ -148,6 +157,7 @@ export class Connections {
     const admin = await connectAdmin(kafka, brokers);
     this.#admin = admin;
     await ensureTopics(admin, prefix, partitions, { create: false });
+    const { clusterId } = await admin.describeCluster();
     const schemaIds = await registerSchemas(settings.registry, security.registry);
     this.#producers = await Promise.all([createRawProducer(kafka), createRawProducer(kafka)]);
     const [producer, urgentProducer] = this.#producers;
@@ -160,7 +170,7 @@ export class Connections {
       log.warn({ records, first: letters[0].detail, topic: letters[0].topic }, 'records set aside in dead-letters');
       await outbox.send('dead-letters', letters[0].partition % partitions, batch, records);
     };
-    return { name, settings, log, kafka, admin, outbox, schemaIds, setAside, fail };
+    return { name, settings, log, kafka, clusterId, admin, outbox, schemaIds, setAside, fail };
   }
 
   async close(): Promise<void> {

@@ -70,6 +70,13 @@ export class Lane {
     return writeWireHeader(builder.buffer, at, this.#schemaId);
   }
 
+  /** A record without a value: of its key nothing is left. */
+  tombstone(timestampMs: number, key: Uint8Array, keyAt: number, keyLength: number): void {
+    this.#builder ??= new BatchBuilder(BYTES_PER_BATCH_MAX);
+    if (this.#builder.count === RECORDS_PER_BATCH_MAX || !this.#builder.fits(keyLength)) this.finish();
+    this.#builder.tombstone(timestampMs, key, keyAt, keyLength);
+  }
+
   /** Where values are written, between `begin` and `end`. */
   get buffer(): Buffer {
     return this.#builder!.buffer;

@@ -33,7 +33,13 @@ export async function feedTables(
   const ends = await Promise.all(topics.map(async (topic) => (await endOffsets(kafka, prefix + topic))[partition]));
   const left = new Set(topics.filter((_, k) => ends[k] > 0));
   const progress = topics.map((topic, k): TableProgress => {
-    const one = { topic, restoreRecords: ends[k], restoredRecords: 0, lagRecords: ends[k] };
+    const one = {
+      topic,
+      restoreRecords: ends[k],
+      restoredRecords: 0,
+      lagRecords: ends[k],
+      reached: { [partition]: 0 },
+    };
     TABLES.add(one);
     return one;
   });
@@ -71,6 +77,7 @@ export async function feedTables(
       for (const [k, { nextOffset, endOffset }] of reached.entries()) {
         noteTable(progress[k], nextOffset - applied[k], Math.max(0, endOffset - nextOffset));
         applied[k] = nextOffset;
+        progress[k].reached[partition] = nextOffset;
         if (nextOffset >= ends[k] && left.delete(topics[k]) && left.size === 0) resolveRestored();
       }
     },

@@ -50,7 +50,14 @@ export async function followUsers<T>(
   const left = new Set(ends.flatMap((end, partition) => (end > 0 ? [partition] : [])));
   const users = new Map<string, T>();
   const restoreRecords = ends.reduce((sum, end) => sum + end, 0);
-  const progress: TableProgress = { topic: 'users', restoreRecords, restoredRecords: 0, lagRecords: restoreRecords };
+  const reached = Object.fromEntries(ends.map((_, partition) => [partition, 0]));
+  const progress: TableProgress = {
+    topic: 'users',
+    restoreRecords,
+    restoredRecords: 0,
+    lagRecords: restoreRecords,
+    reached,
+  };
   TABLES.add(progress);
   let applied = 0;
   const walk = new BatchWalk(name);
@@ -77,14 +84,15 @@ export async function followUsers<T>(
       }
       if (walk.deadLetters.length > 0) setAside(walk.deadLetters).catch(fail);
     },
-    onAnswerEnd(reached) {
-      for (const { range, nextOffset } of reached) {
+    onAnswerEnd(answered) {
+      for (const { range, nextOffset } of answered) {
         // Where nothing was there but what could not be used, that is known as well.
         if (nextOffset >= ends[range.partition] && left.delete(range.partition)) hasChanged = true;
       }
       publish();
-      const records = reached.reduce((sum, { nextOffset }) => sum + nextOffset, 0) - applied;
-      const behind = reached.reduce((sum, { nextOffset, endOffset }) => sum + Math.max(0, endOffset - nextOffset), 0);
+      const records = answered.reduce((sum, { nextOffset }) => sum + nextOffset, 0) - applied;
+      const behind = answered.reduce((sum, { nextOffset, endOffset }) => sum + Math.max(0, endOffset - nextOffset), 0);
+      for (const { range, nextOffset } of answered) reached[range.partition] = nextOffset;
       noteTable(progress, records, behind);
       applied += records;
     },

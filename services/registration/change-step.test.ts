@@ -60,10 +60,10 @@ class Owner {
     return this;
   }
 
-  follow(records: readonly StreamRecord[], isRestored = true): this {
+  follow(records: readonly StreamRecord[], isRestored = true, isWriting = true): this {
     const batches = records.length === 0 ? [] : [batchOf(records, 0)];
     const { table, late } = this;
-    const result = this.step.follow({ partition: 0, batches, stampMs: 1, table, late, isRestored });
+    const result = this.step.follow({ partition: 0, batches, stampMs: 1, table, late, isRestored, isWriting });
     expect(result.deadLetters).toEqual([]);
     this.late = result.late;
     this.#note(result.registrations);
@@ -139,7 +139,11 @@ function recordsIn(batches: readonly FinishedBatch[]): StreamRecord[] {
 function lastOf(log: readonly StreamRecord[]) {
   const last = new Map<number, { sequence: number; appointments: unknown[] }>();
   for (const { key, value } of log) {
-    const { mpan, sequence, appointments } = REGISTRATION.fromBuffer((value as Buffer).subarray(5));
+    if (value === null) {
+      last.delete(Number(key));
+      continue;
+    }
+    const { mpan, sequence, appointments } = REGISTRATION.fromBuffer(value.subarray(5));
     expect(String(mpan)).toBe(String(key));
     last.set(mpan, { sequence, appointments: sorted(JSON.parse(JSON.stringify(appointments))) });
   }
@@ -251,6 +255,48 @@ describe('a registration that a former owner writes', () => {
     const later = written(older, change(13, mdr('AGNB', day + 3))).slice(-1);
     const owner = new Owner().decide([recordOf(older)]).follow([...later, ...later]);
     expect(lastOf([...later, ...later, ...owner.log])).toEqual(lastOf(later));
+  });
+
+  test('with other appointments under the sequence that is known gives way to what the owner has said, wherever both stand', () => {
+    const own = change(5, mdr('AGNA', day));
+    const other = written(change(5, mdr('AGNB', day)));
+    const owner = new Owner().decide([recordOf(own)]);
+    const decided = [...owner.log];
+    owner.follow(other);
+    expect(lastOf([...decided, ...other, ...owner.log.slice(decided.length)])).toEqual(lastOf(decided));
+    expect(owner.decide([recordOf(own)]).outcomes.at(-1)?.outcome).toBe('duplicate');
+    // And is what there is for who has not decided anything yet.
+    const next = new Owner().follow([...decided, ...other], false).follow([]);
+    expect(next.decide([recordOf(change(5, mdr('AGNB', day)))]).outcomes[0].outcome).toBe('duplicate');
+    expect(next.log).toEqual([]);
+  });
+});
+
+describe('a registration that an operator removes', () => {
+  const removal: StreamRecord = { key: Buffer.from(String(MPAN)), value: null };
+
+  test('is gone behind what was on its way, with its sequence', () => {
+    const owner = new Owner().decide([recordOf(change(5, mdr('AGNA', day)))]);
+    const onItsWay = [...owner.log];
+    owner.follow([removal]);
+    expect(lastOf([removal, ...owner.log])).toEqual(new Map());
+    expect(owner.log).toHaveLength(onItsWay.length + 1);
+    owner.decide([recordOf(change(2, mdr('AGNB', day)))]);
+    expect(owner.outcomes.at(-1)?.outcome).toBe('applied');
+    expect(lastOf(owner.log).get(MPAN)?.sequence).toBe(2);
+  });
+
+  test('needs nothing more where nothing is on its way, or nothing was known', () => {
+    const owner = new Owner().decide([recordOf(change(5, mdr('AGNA', day)))]);
+    expect(owner.follow([removal], true, false).log).toHaveLength(1);
+    expect(new Owner().follow([removal]).log).toEqual([]);
+  });
+
+  test('comes back with what a former owner writes behind it', () => {
+    const late = new Owner().decide([recordOf(change(6, mdr('AGNA', day)))]).log;
+    const owner = new Owner().decide([recordOf(change(5, mdr('AGNA', day)))]).follow([removal, ...late]);
+    expect(lastOf(owner.log).get(MPAN)?.sequence).toBe(6);
+    expect(owner.decide([recordOf(change(5, mdr('AGNB', day)))]).outcomes.at(-1)?.outcome).toBe('stale');
   });
 });
 

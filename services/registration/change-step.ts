@@ -26,7 +26,12 @@ export type ChangeTask = {
   stampMs: number;
   table: AppointmentTable;
 };
-export type FollowTask = Omit<ChangeTask, 'fromOffset'> & { late: readonly number[]; isRestored: boolean };
+export type FollowTask = Omit<ChangeTask, 'fromOffset'> & {
+  late: readonly number[];
+  isRestored: boolean;
+  /** Whether something of this owner's writing may stand behind these batches. */
+  isWriting: boolean;
+};
 export type FollowResult = { registrations: FinishedBatch[]; late: number[]; deadLetters: DeadLetter[] };
 export type ChangeResult = {
   nextOffset: number;
@@ -105,11 +110,13 @@ export class ChangeStep {
    * What is compacted away must never be the later one, so an MPAN's last record has to be it. `late` are the MPANs
    * whose last record seen is not. While the topic is being read for the first time they are noted: the right record
    * may stand further on. Afterwards each MPAN of which another writes anything else than is known is written anew:
-   * behind what the other wrote, and behind what is still on its way from here.
+   * behind what the other wrote, and behind what is still on its way from here. Where another says something else under
+   * the sequence that is known, what is known stands: the owner has said so.
    *
-   * A record without a value is an operator's: its MPAN is forgotten, with its sequence.
+   * A record without a value is an operator's: its MPAN is forgotten, with its sequence. What is on its way from here
+   * was decided before, and would stand behind it: so another one is written behind that.
    */
-  follow({ partition, batches, stampMs, table, late, isRestored }: FollowTask): FollowResult {
+  follow({ partition, batches, stampMs, table, late, isRestored, isWriting }: FollowTask): FollowResult {
     const walk = this.#walk;
     const behind = new Set(late);
     walk.begin({ topic: 'registrations', partition, batches, fromOffset: 0 });
@@ -118,13 +125,16 @@ export class ChangeStep {
       if (!this.#readKey(partition)) continue;
       if (walk.cursor.valueLength < 0) {
         this.#after.clear();
-        if (table.find(this.#mpan) >= 0) table.store(this.#mpan, 0, this.#after);
         behind.delete(this.#mpan);
+        if (table.find(this.#mpan) < 0) continue;
+        table.store(this.#mpan, 0, this.#after);
+        if (isRestored && isWriting) behind.add(this.#mpan);
       } else if (walk.hasValue(this.#schemaIds.registrations, VALUE_BYTES_MAX) && this.#read(false)) {
         const at = table.find(this.#mpan);
-        const known = at < 0 ? -1 : table.sequence(at);
-        if (this.#sequence >= known) table.store(this.#mpan, this.#sequence, this.#change);
-        if (this.#sequence < known || (isRestored && this.#sequence > known)) behind.add(this.#mpan);
+        const known = at < 0 || this.#isForgotten(table, at) ? -1 : table.sequence(at);
+        const isSame = this.#sequence === known && (!isRestored || this.#isKnown(table, at));
+        if (this.#sequence > known || isSame) table.store(this.#mpan, this.#sequence, this.#change);
+        if (isRestored ? !isSame : this.#sequence < known) behind.add(this.#mpan);
         // Once restored, the last record seen is not the last there will be: an older one may be on its way from here.
         else if (!isRestored && behind.size > 0) behind.delete(this.#mpan);
       }
@@ -226,10 +236,26 @@ export class ChangeStep {
     return this.#walk.setAside(reason, detail);
   }
 
+  /** An operator's removal leaves nothing, not even a sequence. */
+  #isForgotten(table: AppointmentTable, at: number): boolean {
+    table.load(at, this.#after);
+    return table.sequence(at) === 0 && this.#after.count === 0;
+  }
+
+  #isKnown(table: AppointmentTable, at: number): boolean {
+    table.load(at, this.#before);
+    return this.#before.equals(this.#change);
+  }
+
   /** What is known of an MPAN by now. */
   #rewrite(mpan: number, table: AppointmentTable): void {
     const at = table.find(mpan);
     this.#mpan = mpan;
+    if (this.#isForgotten(table, at)) {
+      writeMpanKey(this.#key, 0, mpan);
+      (this.#lane as Lane).tombstone(this.#stampMs, this.#key, 0, MPAN_KEY_BYTES);
+      return;
+    }
     this.#sequence = table.sequence(at);
     table.load(at, this.#after);
     this.#write();

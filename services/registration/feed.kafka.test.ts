@@ -14,14 +14,16 @@ import { join } from 'node:path';
 import avsc from 'avsc';
 import fc from 'fast-check';
 import { Kafka, logLevel } from 'kafkajs';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { mpanFrom } from '#core/identifiers.ts';
+import { partitionOfMpan } from '#core/partition.ts';
 import { formatDay } from '#core/settlement-day.ts';
 import { schemaText } from '#schemas/topics.ts';
+import { WIRE_HEADER_BYTES, writeWireHeader } from '#schemas/wire.ts';
 import { nowMs, sleep } from '#services/platform/clock.ts';
 import { endOffsets, readPartitions } from '#services/platform/kafka/partition-reader.ts';
 import { createRawProducer } from '#services/platform/kafka/raw-producer.ts';
-import { BatchCursor } from '#services/platform/kafka/record-batch.ts';
+import { BatchBuilder, BatchCursor } from '#services/platform/kafka/record-batch.ts';
 import { registerSchemas, type SchemaIds } from '#services/platform/kafka/registry.ts';
 import { ensureTopics } from '#services/platform/kafka/topics.ts';
 import { describeWithKafka } from '#services/platform/test/with-kafka.ts';
@@ -42,6 +44,9 @@ import { encodeUsers } from './user-records.ts';
 const PARTITIONS = 2;
 const REGISTRATION = avsc.Type.forSchema(JSON.parse(schemaText('registrations')));
 const DAY = 20_500;
+/** Of a change and what another writes at the same time: from its decision under way to its record read back. */
+const OVERLAP_MS = 60;
+const ROUNDS = 30;
 const run = `feed-${process.pid}-${Math.trunc(performance.timeOrigin)}`;
 const directory = mkdtempSync(join(tmpdir(), 'mdr-feed-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -100,7 +105,11 @@ describeWithKafka('the registration feed', ({ brokers, registryUrl }) => {
       onBatch(batch) {
         cursor.open(batch);
         while (cursor.next()) {
-          const { buffer, valueAt, valueLength } = cursor;
+          const { buffer, keyAt, keyLength, valueAt, valueLength } = cursor;
+          if (valueLength < 0) {
+            last.delete(Number(buffer.toString('latin1', keyAt, keyAt + keyLength)));
+            continue;
+          }
           const value = REGISTRATION.fromBuffer(Buffer.from(buffer.subarray(valueAt + 5, valueAt + valueLength)));
           last.set(value.mpan, {
             sequence: value.sequence,
@@ -110,6 +119,53 @@ describeWithKafka('the registration feed', ({ brokers, registryUrl }) => {
       },
     }).done;
     return last;
+  }
+
+  /** Writes into the topic past its owner, as a former one does whose last batch is late; without a state: a tombstone. */
+  async function writePast(prefix: string, records: readonly (Pick<PlainChange, 'mpan'> & Partial<PlainState>)[]) {
+    const producer = await createRawProducer(kafka);
+    const byPartition = Map.groupBy(records, ({ mpan }) => partitionOfMpan(mpan, PARTITIONS));
+    const batches = [...byPartition].map(([partition, own]) => {
+      const builder = new BatchBuilder(256 * own.length);
+      for (const { mpan, sequence, appointments } of own) {
+        const key = Buffer.from(String(mpan));
+        if (sequence === undefined) builder.tombstone(Math.floor(nowMs()), key, 0, key.length);
+        else {
+          const value = REGISTRATION.toBuffer({ mpan, sequence, appointments });
+          const at = builder.begin(Math.floor(nowMs()), key, 0, key.length);
+          writeWireHeader(builder.buffer, at, schemaIds.registrations);
+          builder.end(at + WIRE_HEADER_BYTES + value.copy(builder.buffer, at + WIRE_HEADER_BYTES));
+        }
+      }
+      return { topic: `${prefix}registrations`, partition, batch: builder.finish(), records: own.length };
+    });
+    await producer.send(batches);
+    await producer.disconnect();
+  }
+
+  /** What the owner judges by is what the topic ends with, for each MPAN; returns that. */
+  async function agreed(of: FeedProcess, prefix: string, mpans: readonly number[]): Promise<Map<number, PlainState>> {
+    let ends = '';
+    await until('an end of what is written', async () => {
+      await sleep(1000);
+      const before = ends;
+      ends = String(await endOffsets(kafka, `${prefix}registrations`));
+      return ends === before ? true : undefined;
+    });
+    const found = await registrationsOf(prefix);
+    const outcomesOf = async (changes: PlainChange[]) => {
+      const { rows } = await post(of, changes.map(ndjsonOf).join('\n'));
+      return changes.map(({ mpan, sequence }, k) => [mpan, sequence, rows[k].outcome]);
+    };
+    const known = [...found].map(([mpan, state]) => ({ mpan, ...state }));
+    const gone = mpans
+      .filter((mpan) => !found.has(mpan))
+      .map((mpan) => ({ mpan, sequence: 2, appointments: [{ role: 'MDR', mpid: 'ZZZZ', efd: DAY, etd: null }] }));
+    expect(await outcomesOf(known)).toEqual(known.map(({ mpan, sequence }) => [mpan, sequence, 'duplicate']));
+    const older = known.map((one) => ({ ...one, sequence: one.sequence - 1 }));
+    expect(await outcomesOf(older)).toEqual(older.map(({ mpan, sequence }) => [mpan, sequence, 'stale']));
+    expect(await outcomesOf(gone)).toEqual(gone.map(({ mpan }) => [mpan, 2, 'applied']));
+    return found;
   }
 
   async function post(
@@ -301,6 +357,51 @@ describeWithKafka('the registration feed', ({ brokers, registryUrl }) => {
     await sleep(1000);
     const found = await registrationsOf(prefix);
     for (const [mpan, last] of acknowledged) expect(found.get(mpan)?.sequence).toBeGreaterThanOrEqual(last);
+  });
+
+  describe.each<[string, (mpan: number, sequence: number) => Pick<PlainChange, 'mpan'> & Partial<PlainState>]>([
+    [
+      'a former owner writes the same sequence with other appointments',
+      (mpan, sequence) => ({
+        mpan,
+        sequence,
+        appointments: [{ role: 'MDR', mpid: 'AGNB', efd: DAY + (sequence % 3), etd: null }],
+      }),
+    ],
+    ['an operator removes the registration', (mpan) => ({ mpan })],
+  ])('while a change of an MPAN is on its way and %s', (_, other) => {
+    test('the topic ends with what its owner judges by', { timeout: 180_000 }, async () => {
+      const prefix = await newPrefix();
+      const owner = await service(prefix);
+      const mpans = Array.from({ length: 40 }, (_, k) => mpanFrom(404_000_000_000 + k));
+      const own = (mpan: number, sequence: number): PlainChange => ({
+        mpan,
+        sequence,
+        appointments: [{ role: 'MDR', mpid: 'AGNA', efd: DAY + (sequence % 3), etd: null }],
+      });
+      const outcomes = new Set<string>();
+      for (let round = 0; round < ROUNDS; round++) {
+        const sequence = 10 + 2 * round;
+        const past = sleep(((round % 10) * OVERLAP_MS) / 10).then(() =>
+          writePast(
+            prefix,
+            mpans.map((mpan) => other(mpan, sequence)),
+          ),
+        );
+        const { rows } = await post(owner, mpans.map((mpan) => ndjsonOf(own(mpan, sequence))).join('\n'));
+        await past;
+        for (const { outcome } of rows) outcomes.add(outcome);
+        if (round % 10 === 9) await agreed(owner, prefix, mpans);
+      }
+      expect(outcomes).toContain('applied');
+      // Who has the partition next reads the same.
+      const found = await agreed(owner, prefix, mpans);
+      owner.signal('SIGTERM');
+      await owner.exited;
+      const next = await service(prefix);
+      for (const [mpan, state] of await agreed(next, prefix, mpans))
+        if (found.has(mpan)) expect([mpan, state]).toEqual([mpan, found.get(mpan)]);
+    });
   });
 
   test('a file with rows that cannot be used goes to failed, with each of them, its line and the reason; the others are applied', async () => {

@@ -109,20 +109,23 @@ export function createOwner({ context, pool, fleet }: OwnerOptions): Owner {
   }
 
   async function follow(of: Partition, batches: readonly Buffer[]): Promise<void> {
+    // Looked at before those among these are known: they may stand behind another's.
+    const isWriting = of.own.size > 0;
     const others = batches.filter((batch) => !isOwn(of, batch));
-    if (others.length > 0) await takeIn(of, others);
+    if (others.length > 0) await takeIn(of, others, isWriting);
   }
 
   /** Without batches: only writes what is late anew. */
-  function takeIn(of: Partition, batches: readonly Buffer[]): Promise<void> {
+  function takeIn(of: Partition, batches: readonly Buffer[], wasWriting = false): Promise<void> {
     const { partition } = of;
     return new Promise((resolve) => {
       of.queue.push(LANE.follow, async () => {
         const joined = joinBatches(batches);
         const { table, late } = of;
         const isRestored = of.state === 'ready';
+        const isWriting = wasWriting || of.own.size > 0;
         const stampMs = Math.floor(nowMs());
-        const task: Task = { kind: 'follow', partition, batches: joined, stampMs, table, late, isRestored };
+        const task: Task = { kind: 'follow', partition, batches: joined, stampMs, table, late, isRestored, isWriting };
         const result = await pool.run(task, [joined]);
         if (result.kind !== 'follow' || partitions.get(partition) !== of) return resolve();
         note(of, result);

@@ -21,7 +21,7 @@ type Batches = { partition: number; batches: ArrayBuffer; stampMs: number; table
 export type Task =
   | { kind: 'cells'; cells: number[]; partition: number; stampMs: number }
   | ({ kind: 'decide'; fromOffset: number } & Batches)
-  | ({ kind: 'follow'; late: readonly number[]; isRestored: boolean } & Batches)
+  | ({ kind: 'follow'; late: readonly number[]; isRestored: boolean; isWriting: boolean } & Batches)
   | ({ kind: 'parse' } & ParseTask);
 type TableState = { table: AppointmentTableHandle; mpans: number; tableBytes: number };
 export type TaskResult =
@@ -68,7 +68,8 @@ function change(task: Extract<Task, { kind: 'decide' | 'follow' }>): TaskResult 
   const batches = [new Uint8Array(task.batches)];
   const buffersOf = (finished: readonly FinishedBatch[]) => finished.map(({ batch }) => batch);
   if (task.kind === 'follow') {
-    const result = step.follow({ partition, batches, stampMs, table, late: task.late, isRestored: task.isRestored });
+    const { late, isRestored, isWriting } = task;
+    const result = step.follow({ partition, batches, stampMs, table, late, isRestored, isWriting });
     return moved({ kind: 'follow', ...result, ...stateOf(table) }, buffersOf(result.registrations));
   }
   const result = step.decide({ partition, batches, fromOffset: task.fromOffset, stampMs, table });
