@@ -1,7 +1,7 @@
 import { nowMs } from './clock.ts';
 
 /** An on-demand request that has taken longer than this to get here tells that the processors have too much to do. */
-const LATE_MS = 10;
+const LATE_MS = 4;
 /** Of its time a service always spends so much on scheduled requests: they too have a Target Response Time. */
 const SHARE_MIN = 0.05;
 const SHARE_FEWER = 0.75;
