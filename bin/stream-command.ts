@@ -39,8 +39,9 @@ export async function withStream<T>(
   await requireReachable({ brokers, registryUrl, security });
   const connections = new Connections();
   const failed = Promise.withResolvers<never>();
-  const context = await connections.open(name, settings, createLog(name, settings.logLevel), failed.reject);
   try {
+    // What it could connect before it failed is closed too, or the command would not end.
+    const context = await connections.open(name, settings, createLog(name, settings.logLevel), failed.reject);
     return await Promise.race([act(context), failed.promise]);
   } finally {
     await connections.close();

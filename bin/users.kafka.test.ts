@@ -39,6 +39,14 @@ describeWithKafka('mdr users', (kafka) => {
     return spawnSync(MDR, all, { encoding: 'utf8', timeout: 120_000 });
   }
 
+  test('ends at once where its topics are missing, and names those that could be meant', () => {
+    const { brokers, registry, prefix } = context.settings;
+    const stream = ['--brokers', brokers.join(), '--registry', registry, '--prefix', `no-${prefix}`];
+    const missing = spawnSync(MDR, ['users', 'list', ...stream], { encoding: 'utf8', timeout: 60_000 });
+    expect([missing.status, missing.stdout]).toEqual([3, '']);
+    expect(missing.stderr).toMatch(/^mdr users: Topics are missing; there are those of .*--prefix /);
+  });
+
   /** The head and what is said of the one User's role. */
   function listed(...args: string[]): (string | undefined)[] {
     const lines = users('list', ...args).stdout.split('\n');

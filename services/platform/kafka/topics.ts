@@ -5,6 +5,8 @@ import { TOPICS, type TopicName, topicSettings } from '#schemas/topics.ts';
 const TOPIC_NAMES = Object.keys(TOPICS) as TopicName[];
 /** After creation a broker takes a moment until it leads every partition. */
 const LEADERS_WITHIN_MS = 30_000;
+/** Of the sets that could be meant so many are named: a line or two. */
+const PREFIXES_NAMED_MAX = 5;
 
 export type TopicState = { topic: string; state: 'created' | 'there' };
 
@@ -26,7 +28,7 @@ export async function ensureTopics(
       path: prefix + name,
       expected: `a topic: run 'mdr topics --prefix ${prefix}'`,
     }));
-    throw new MdrError('COULD_NOT_RUN', 'Topics are missing', faults);
+    throw new MdrError('COULD_NOT_RUN', `Topics are missing${othersThan(prefix, existing)}`, faults);
   }
   const faults = await differences(
     admin,
@@ -41,10 +43,27 @@ export async function ensureTopics(
   return TOPIC_NAMES.map((name) => ({ topic: prefix + name, state: missing.includes(name) ? 'created' : 'there' }));
 }
 
+/** What else was there to be meant: sets of topics with another prefix. */
+function othersThan(prefix: string, existing: ReadonlySet<string>): string {
+  const others = prefixesAmong(existing).filter((other) => other !== prefix);
+  if (others.length === 0) return '';
+  const more = others.length > PREFIXES_NAMED_MAX ? ' and others' : '';
+  return `; there are those of ${others
+    .slice(-PREFIXES_NAMED_MAX)
+    .map((other) => `--prefix ${other === '' ? "''" : other}`)
+    .join(', ')}${more}`;
+}
+
 /** Prefixes of the sets of topics that a broker has, in the order of their names. */
 export async function prefixesOn(admin: Admin): Promise<string[]> {
-  const names = await admin.listTopics();
-  return names.flatMap((name) => (name.endsWith(RUNS) ? [name.slice(0, -RUNS.length)] : [])).sort();
+  return prefixesAmong(await admin.listTopics());
+}
+
+function prefixesAmong(names: Iterable<string>): string[] {
+  return Array.from(names)
+    .filter((name) => name.endsWith(RUNS))
+    .map((name) => name.slice(0, -RUNS.length))
+    .sort();
 }
 
 const RUNS = 'runs' satisfies TopicName;
