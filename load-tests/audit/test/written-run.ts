@@ -341,7 +341,8 @@ export async function createWriter(brokers: string[], registryUrl: string) {
       await this.fill(run, prefix);
     },
     async fill({ topics }: WrittenRun, prefix: string): Promise<void> {
-      const producer = kafka.producer();
+      // A send that is repeated, as where a partition has no leader yet, is to write nothing twice.
+      const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
       await producer.connect();
       for (const [topic, partitions] of Object.entries(topics) as [TopicName, Entry[][]][]) {
         const messages = partitions.flatMap((entries, partition) =>
